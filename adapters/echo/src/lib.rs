@@ -1,0 +1,1 @@
+//! The adapter template: a service on the same core.

@@ -1,0 +1,3 @@
+//! Order book, wallet, risk and fees as one state machine.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The ledger folded from events.
+#![no_std]
+#![forbid(unsafe_code)]

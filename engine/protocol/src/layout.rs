@@ -1,0 +1,103 @@
+//! The layout test: every record body with its kind and size, as the journal's readers may rely on them.
+
+use machine::Body;
+
+use crate::commands::{
+    CancelOrder, CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay, NewOrder, ReplaceOrder,
+    Withdraw,
+};
+use crate::events::{
+    AccountCreated, AssetCreated, DayEnded, Deposited, InstrumentCreated, OrderAccepted, OrderCanceled,
+    OrderReplaced, Rejected, Trade, Withdrawn,
+};
+
+/// Name, kind, schema version and body size of one record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Name of the struct.
+    pub name: &'static str,
+    /// Record kind.
+    pub kind: u16,
+    /// Layout version.
+    pub schema_version: u8,
+    /// Bytes of the body.
+    pub body_length: usize,
+}
+
+const fn of<T: Body>(name: &'static str) -> Layout {
+    Layout { name, kind: T::KIND, schema_version: T::SCHEMA_VERSION, body_length: size_of::<T>() }
+}
+
+/// Every record of the exchange, in order of kind.
+#[must_use]
+pub const fn layouts() -> [Layout; 20] {
+    [
+        of::<CreateAsset>("CreateAsset"),
+        of::<CreateInstrument>("CreateInstrument"),
+        of::<CreateAccount>("CreateAccount"),
+        of::<Deposit>("Deposit"),
+        of::<Withdraw>("Withdraw"),
+        of::<NewOrder>("NewOrder"),
+        of::<CancelOrder>("CancelOrder"),
+        of::<ReplaceOrder>("ReplaceOrder"),
+        of::<EndDay>("EndDay"),
+        of::<Rejected>("Rejected"),
+        of::<AssetCreated>("AssetCreated"),
+        of::<InstrumentCreated>("InstrumentCreated"),
+        of::<AccountCreated>("AccountCreated"),
+        of::<Deposited>("Deposited"),
+        of::<Withdrawn>("Withdrawn"),
+        of::<OrderAccepted>("OrderAccepted"),
+        of::<OrderCanceled>("OrderCanceled"),
+        of::<OrderReplaced>("OrderReplaced"),
+        of::<DayEnded>("DayEnded"),
+        of::<Trade>("Trade"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::{CommandKind, EventKind};
+
+    /// A change here is a change of the journal's format: raise the body's `SCHEMA_VERSION` and keep reading the old.
+    #[test]
+    fn layouts_are_the_published_ones() {
+        let sizes: [(u16, usize); 20] = [
+            (0x0001, 24),
+            (0x0002, 64),
+            (0x0003, 24),
+            (0x0004, 24),
+            (0x0005, 24),
+            (0x0006, 64),
+            (0x0007, 56),
+            (0x0008, 72),
+            (0x0009, 8),
+            (0x8000, 64),
+            (0x8001, 24),
+            (0x8002, 64),
+            (0x8003, 24),
+            (0x8004, 32),
+            (0x8005, 32),
+            (0x8006, 80),
+            (0x8007, 72),
+            (0x8008, 88),
+            (0x8009, 8),
+            (0x800A, 96),
+        ];
+        for (layout, (kind, body_length)) in layouts().iter().zip(sizes) {
+            assert_eq!(
+                (layout.kind, layout.body_length, layout.schema_version),
+                (kind, body_length, 1),
+                "{layout:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_layout_of_its_name() {
+        let names = CommandKind::ALL.iter().map(|kind| (kind.code(), kind.name()));
+        let names = names.chain(EventKind::ALL.iter().map(|kind| (kind.code(), kind.name())));
+        assert!(names.eq(layouts().iter().map(|layout| (layout.kind, layout.name))));
+    }
+}

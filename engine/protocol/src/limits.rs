@@ -1,0 +1,65 @@
+//! Every limit, with its reason.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Highest limit price in ticks: 2^40 - 1. With [`MAX_QUANTITY_LOTS`] it keeps price times quantity below 2^80, far
+/// inside `i128`; the amount itself is checked against [`MAX_AMOUNT_MINOR`].
+pub const MAX_PRICE_TICKS: i64 = (1 << 40) - 1;
+
+/// Largest order quantity in lots: 2^40 - 1. See [`MAX_PRICE_TICKS`].
+pub const MAX_QUANTITY_LOTS: i64 = (1 << 40) - 1;
+
+/// Largest amount of one asset in minor units, and the most that all accounts together may hold of it: 2^62 - 1.
+/// No sum of balances can overflow an `i64`, so the money code needs no overflow path.
+pub const MAX_AMOUNT_MINOR: i64 = (1 << 62) - 1;
+
+/// Highest fee in millionths of the quote amount: 10 %. More is a mistake in a configuration, not a fee.
+pub const MAX_FEE_PPM: u32 = 100_000;
+
+/// Highest command sequence of an exchange: 2^39 - 1, so that an [`crate::OrderId`] fits 63 bits (SQL's bigint).
+/// At 100,000 commands a second that is 63 days without a pause, every day of the year; a journal is rolled over
+/// long before. Commands beyond it are rejected by name.
+pub const MAX_SEQUENCE: u64 = (1 << 39) - 1;
+
+/// Table sizes of an exchange: memory is reserved for all of them at the start, and a full table is a named reject.
+///
+/// They shape what the machine does, so they are written into each journal segment and replay uses those.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Limits {
+    /// Highest [`crate::AssetId`].
+    pub assets: u32,
+    /// Highest [`crate::InstrumentId`].
+    pub instruments: u32,
+    /// Highest [`crate::AccountId`].
+    pub accounts: u32,
+    /// Balances: pairs of account and asset that have ever been used.
+    pub balances: u32,
+    /// Orders that rest at the same time, in all books; at most 2^24 - 1.
+    pub orders: u32,
+    /// Price levels that exist at the same time outside the ladders' windows, in all books.
+    pub far_levels: u32,
+    /// Resting orders that one command may trade with or remove. Bounds the work and the events of a command; what
+    /// is left of an order that meets it is cancelled with [`crate::CancelReason::FillLimit`].
+    pub fills_per_command: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Limits>() == 32);
+
+impl Default for Limits {
+    /// Sizes for a laptop: about 100,000 resting orders, 10,000 accounts, 64 instruments.
+    fn default() -> Self {
+        Self {
+            assets: 64,
+            instruments: 64,
+            accounts: 10_000,
+            balances: 50_000,
+            orders: 100_000,
+            far_levels: 50_000,
+            fills_per_command: 4_096,
+            reserved: 0,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Accounts, balances, holds and transfers.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Segments, group commit, recovery and replay.

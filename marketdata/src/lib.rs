@@ -1,0 +1,1 @@
+//! Depth and trades folded from events.

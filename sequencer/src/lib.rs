@@ -1,0 +1,1 @@
+//! Rings, agents, clock, sequencing and the durability gate.

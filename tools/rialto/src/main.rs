@@ -1,0 +1,3 @@
+//! The exchange in one binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Recorded markets and house traders as command sources.

@@ -1,0 +1,1 @@
+//! Counting allocator, temporary folders, scenario files, data paths.
