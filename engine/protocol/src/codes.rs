@@ -182,12 +182,10 @@ codes! {
         NotionalTooLarge = 16,
         /// The order table is full ([`crate::Limits::orders`]).
         OrderTableFull = 17,
-        /// The table of far price levels is full ([`crate::Limits::far_levels`]).
-        LevelTableFull = 18,
         /// The balance table is full ([`crate::Limits::balances`]).
-        BalanceTableFull = 19,
+        BalanceTableFull = 18,
         /// The available balance (balance less holds) does not cover the order, its fee or the withdrawal.
-        InsufficientFunds = 20,
+        InsufficientFunds = 19,
     }
 }
 

@@ -37,13 +37,11 @@ pub struct Limits {
     pub balances: u32,
     /// Orders that rest at the same time, in all books; at most 2^24 - 1.
     pub orders: u32,
-    /// Price levels that exist at the same time outside the ladders' windows, in all books.
-    pub far_levels: u32,
     /// Resting orders that one command may trade with or remove. Bounds the work and the events of a command; what
     /// is left of an order that meets it is cancelled with [`crate::CancelReason::FillLimit`].
     pub fills_per_command: u32,
     /// Zero.
-    pub reserved: u32,
+    pub reserved: [u32; 2],
 }
 
 const _: () = assert!(size_of::<Limits>() == 32);
@@ -57,9 +55,8 @@ impl Default for Limits {
             accounts: 10_000,
             balances: 50_000,
             orders: 100_000,
-            far_levels: 50_000,
             fills_per_command: 4_096,
-            reserved: 0,
+            reserved: [0; 2],
         }
     }
 }
