@@ -1,3 +1,19 @@
 //! Price-time order book and the naive oracle beside it.
+//!
+//! A book matches and queues; it knows no money, no fees and no events. Orders live in an [`OrderTable`] that all
+//! books of an exchange share, each in a dense slot that its id names, so nothing is hashed. [`Book`] is what both
+//! books can do: [`OrderBook`] is the one that runs in production, [`NaiveBook`] is slow, obvious, and the judge of
+//! the other in the tests. What matching means is `docs/exchange.md`, section "New order"; why the fast book has its
+//! shape is `docs/decisions/0003-order-book-shape.md`.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod book;
+mod naive;
+mod table;
+
+pub use book::{Book, Cost, Execution, MatchSink, PriceLevel, Stop, Taker};
+pub use naive::NaiveBook;
+pub use table::{Order, OrderTable};
