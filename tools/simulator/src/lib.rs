@@ -1,1 +1,2 @@
 //! Recorded markets and house traders as command sources.
+pub mod itch;

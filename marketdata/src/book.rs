@@ -1,0 +1,345 @@
+//! One instrument's book: price levels with intrusive queues of orders, and its tape.
+
+use std::collections::VecDeque;
+
+use protocol::{AccountId, InstrumentId, OrderId, PriceTicks, QuantityLots, Side};
+
+use crate::InstrumentReference;
+
+/// No slot: the end of a queue.
+const END: u32 = u32::MAX;
+
+/// An order that rests in a book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestingOrder {
+    /// The engine's id of it.
+    pub order_id: OrderId,
+    /// Limit price.
+    pub price_ticks: PriceTicks,
+    /// What is left of it.
+    pub leaves_lots: QuantityLots,
+    /// Whose it is.
+    pub account: AccountId,
+    /// On which instrument.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+}
+
+/// A price level, as shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DepthLevel {
+    /// Price.
+    pub price_ticks: PriceTicks,
+    /// Sum of what is left of its orders.
+    pub quantity_lots: QuantityLots,
+    /// How many orders.
+    pub orders: u32,
+}
+
+/// A trade on the tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TapeTrade {
+    /// Number of the trade on the exchange.
+    pub trade_id: u64,
+    /// Nanoseconds since the Unix epoch, from the sequencer.
+    pub timestamp_ns: u64,
+    /// Price.
+    pub price_ticks: PriceTicks,
+    /// Quantity.
+    pub quantity_lots: QuantityLots,
+    /// Side of the order that came in.
+    pub taker_side: Side,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    order: RestingOrder,
+    previous: u32,
+    next: u32,
+}
+
+/// The resting orders of all instruments by their engine slot: an order id finds its order without hashing.
+pub(crate) struct OrderTable {
+    nodes: Vec<Option<Node>>,
+    /// Slots at or above this are not the exchange's.
+    limit: usize,
+    live: usize,
+}
+
+impl OrderTable {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { nodes: Vec::new(), limit, live: 0 }
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    fn node(&self, slot: u32) -> Option<&Node> {
+        self.nodes.get(slot as usize)?.as_ref()
+    }
+
+    fn node_mut(&mut self, slot: u32) -> Option<&mut Node> {
+        self.nodes.get_mut(slot as usize)?.as_mut()
+    }
+
+    pub(crate) fn get(&self, order_id: OrderId) -> Option<&RestingOrder> {
+        self.node(order_id.slot()).map(|node| &node.order).filter(|order| order.order_id == order_id)
+    }
+
+    /// Takes the slot; `false` if it is taken or is none of the exchange's.
+    fn insert(&mut self, node: Node) -> bool {
+        let slot = node.order.order_id.slot() as usize;
+        if slot >= self.limit {
+            return false;
+        }
+        if self.nodes.len() <= slot {
+            self.nodes.resize(slot + 1, None);
+        }
+        let place = &mut self.nodes[slot];
+        if place.is_some() {
+            return false;
+        }
+        *place = Some(node);
+        self.live += 1;
+        true
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Level {
+    shown: DepthLevel,
+    head: u32,
+    tail: u32,
+}
+
+/// Book, tape and figures of one instrument.
+pub struct InstrumentBook {
+    reference: InstrumentReference,
+    /// Levels by rank, best last, so that work at the top of the book moves few of them.
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+    tape: VecDeque<TapeTrade>,
+    tape_length: usize,
+    open: Option<PriceTicks>,
+    high: Option<PriceTicks>,
+    low: Option<PriceTicks>,
+    volume_lots: i128,
+    trades: u64,
+    updates: u64,
+}
+
+/// Higher is better, on either side.
+fn rank(side: Side, price_ticks: PriceTicks) -> i64 {
+    match side {
+        Side::Buy => price_ticks,
+        Side::Sell => -price_ticks,
+    }
+}
+
+impl InstrumentBook {
+    pub(crate) fn new(reference: InstrumentReference, tape_length: usize) -> Self {
+        Self {
+            reference,
+            bids: Vec::new(),
+            asks: Vec::new(),
+            tape: VecDeque::with_capacity(tape_length),
+            tape_length,
+            open: None,
+            high: None,
+            low: None,
+            volume_lots: 0,
+            trades: 0,
+            updates: 0,
+        }
+    }
+
+    /// Name, tick, lot and assets.
+    #[must_use]
+    pub fn reference(&self) -> &InstrumentReference {
+        &self.reference
+    }
+
+    /// Price levels of a side, best first.
+    pub fn levels(&self, side: Side) -> impl Iterator<Item = DepthLevel> {
+        self.side(side).iter().rev().map(|level| level.shown)
+    }
+
+    /// The best level of a side.
+    #[must_use]
+    pub fn best(&self, side: Side) -> Option<DepthLevel> {
+        self.side(side).last().map(|level| level.shown)
+    }
+
+    /// The level at a price, if any order rests there.
+    #[must_use]
+    pub fn level(&self, side: Side, price_ticks: PriceTicks) -> Option<DepthLevel> {
+        let levels = self.side(side);
+        let index = position(levels, side, price_ticks).ok()?;
+        levels.get(index).map(|level| level.shown)
+    }
+
+    /// Trades, newest first; as many as the tape holds.
+    pub fn trades(&self) -> impl Iterator<Item = &TapeTrade> {
+        self.tape.iter().rev()
+    }
+
+    /// Price of the first trade.
+    #[must_use]
+    pub fn open(&self) -> Option<PriceTicks> {
+        self.open
+    }
+
+    /// Highest price traded.
+    #[must_use]
+    pub fn high(&self) -> Option<PriceTicks> {
+        self.high
+    }
+
+    /// Lowest price traded.
+    #[must_use]
+    pub fn low(&self) -> Option<PriceTicks> {
+        self.low
+    }
+
+    /// The newest trade.
+    #[must_use]
+    pub fn last(&self) -> Option<&TapeTrade> {
+        self.tape.back()
+    }
+
+    /// Lots traded in all; wider than a quantity, since it only grows.
+    #[must_use]
+    pub fn volume_lots(&self) -> i128 {
+        self.volume_lots
+    }
+
+    /// Trades in all.
+    #[must_use]
+    pub fn trade_count(&self) -> u64 {
+        self.trades
+    }
+
+    /// Counts changes of book and tape, so that a reader sees whether anything is new.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    fn side(&self, side: Side) -> &Vec<Level> {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    fn side_mut(&mut self, side: Side) -> &mut Vec<Level> {
+        self.updates += 1;
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    /// Puts an order at the end of its price's queue; `false` if its slot is not free.
+    pub(crate) fn insert(&mut self, table: &mut OrderTable, order: RestingOrder) -> bool {
+        let slot = order.order_id.slot();
+        let levels = self.side_mut(order.side);
+        let found = position(levels, order.side, order.price_ticks);
+        let previous = found.map_or(END, |index| levels[index].tail);
+        if !table.insert(Node { order, previous, next: END }) {
+            return false;
+        }
+        match found {
+            Ok(index) => {
+                let level = &mut levels[index];
+                level.tail = slot;
+                level.shown.quantity_lots += order.leaves_lots;
+                level.shown.orders += 1;
+                if let Some(node) = table.node_mut(previous) {
+                    node.next = slot;
+                }
+            }
+            Err(index) => {
+                let shown = DepthLevel {
+                    price_ticks: order.price_ticks,
+                    quantity_lots: order.leaves_lots,
+                    orders: 1,
+                };
+                levels.insert(index, Level { shown, head: slot, tail: slot });
+            }
+        }
+        true
+    }
+
+    /// Sets what is left of an order, which keeps its place; 0 takes it out. `None` if it does not rest.
+    pub(crate) fn set_leaves(
+        &mut self,
+        table: &mut OrderTable,
+        order_id: OrderId,
+        leaves_lots: QuantityLots,
+    ) -> Option<RestingOrder> {
+        let before = *table.get(order_id)?;
+        let levels = self.side_mut(before.side);
+        let index = position(levels, before.side, before.price_ticks).ok()?;
+        let level = levels.get_mut(index)?;
+        level.shown.quantity_lots += leaves_lots - before.leaves_lots;
+        if leaves_lots > 0 {
+            table.node_mut(order_id.slot())?.order.leaves_lots = leaves_lots;
+            return Some(before);
+        }
+        let node = table.nodes.get_mut(order_id.slot() as usize)?.take()?;
+        table.live -= 1;
+        level.shown.orders -= 1;
+        match table.node_mut(node.previous) {
+            Some(previous) => previous.next = node.next,
+            None => level.head = node.next,
+        }
+        match table.node_mut(node.next) {
+            Some(next) => next.previous = node.previous,
+            None => level.tail = node.previous,
+        }
+        if level.shown.orders == 0 {
+            levels.remove(index);
+        }
+        Some(before)
+    }
+
+    pub(crate) fn record_trade(&mut self, trade: TapeTrade) {
+        self.updates += 1;
+        self.trades += 1;
+        self.volume_lots += i128::from(trade.quantity_lots);
+        let price = trade.price_ticks;
+        self.open.get_or_insert(price);
+        self.high = Some(self.high.map_or(price, |high| high.max(price)));
+        self.low = Some(self.low.map_or(price, |low| low.min(price)));
+        if self.tape.len() == self.tape_length {
+            self.tape.pop_front();
+        }
+        if self.tape_length > 0 {
+            self.tape.push_back(trade);
+        }
+    }
+
+    /// Resting orders of a side, best price first and oldest first within a price.
+    pub(crate) fn orders<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = &'a RestingOrder> {
+        self.side(side).iter().rev().flat_map(move |level| {
+            let mut slot = level.head;
+            core::iter::from_fn(move || {
+                let node = table.node(slot)?;
+                slot = node.next;
+                Some(&node.order)
+            })
+        })
+    }
+}
+
+fn position(levels: &[Level], side: Side, price_ticks: PriceTicks) -> Result<usize, usize> {
+    let wanted = rank(side, price_ticks);
+    levels.binary_search_by_key(&wanted, |level| rank(side, level.shown.price_ticks))
+}
