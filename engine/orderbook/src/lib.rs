@@ -11,9 +11,14 @@
 extern crate alloc;
 
 mod book;
+mod far;
+mod ladder;
 mod naive;
+mod order_book;
 mod table;
+mod walk;
 
 pub use book::{Book, Cost, Execution, MatchSink, PriceLevel, Stop, Taker};
 pub use naive::NaiveBook;
+pub use order_book::OrderBook;
 pub use table::{Order, OrderTable};

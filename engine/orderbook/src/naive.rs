@@ -63,12 +63,12 @@ impl Book for NaiveBook {
     }
 
     fn rest(&mut self, table: &mut OrderTable, slot: u32) {
-        let order = table.entry(slot);
+        let order = table.slots.entry(slot);
         self.side_mut(order.side()).entry(order.price_ticks).or_default().push_back(slot);
     }
 
     fn unlink(&mut self, table: &mut OrderTable, slot: u32) {
-        let order = table.entry(slot);
+        let order = table.slots.entry(slot);
         let levels = self.side_mut(order.side());
         let queue = levels.get_mut(&order.price_ticks).expect("a resting order has a level");
         let place = queue.iter().position(|&other| other == slot).expect("a resting order is in its queue");
@@ -79,7 +79,7 @@ impl Book for NaiveBook {
     }
 
     fn reduce(&mut self, table: &mut OrderTable, slot: u32, leaves_lots: QuantityLots) {
-        let order = table.entry_mut(slot);
+        let order = table.slots.entry_mut(slot);
         assert!((1..=order.leaves_lots).contains(&leaves_lots), "reduce goes down and not to nothing");
         order.leaves_lots = leaves_lots;
     }
@@ -92,7 +92,7 @@ impl Book for NaiveBook {
                 break Stop::Done;
             }
             let Some(slot) = self.front(taker.side.opposite()) else { break Stop::NoLiquidity };
-            let maker = table.entry_mut(slot);
+            let maker = table.slots.entry_mut(slot);
             if !within_limit(taker, maker.price_ticks) {
                 break Stop::LimitPrice;
             }
@@ -129,7 +129,7 @@ impl Book for NaiveBook {
     fn fillable(&self, table: &OrderTable, taker: &Taker) -> bool {
         let mut remaining_lots = taker.quantity_lots;
         for slot in self.slots(taker.side.opposite()).take(taker.max_fills as usize) {
-            let maker = table.entry(slot);
+            let maker = table.slots.entry(slot);
             if remaining_lots <= 0 || !within_limit(taker, maker.price_ticks) {
                 break;
             }
@@ -146,7 +146,7 @@ impl Book for NaiveBook {
     fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost {
         let mut cost = Cost::default();
         for slot in self.slots(side.opposite()) {
-            let maker = table.entry(slot);
+            let maker = table.slots.entry(slot);
             let lots = maker.leaves_lots.min(quantity_lots - cost.available_lots);
             cost.available_lots += lots;
             cost.ticks_times_lots += i128::from(lots) * i128::from(maker.price_ticks);
@@ -162,7 +162,7 @@ impl Book for NaiveBook {
         });
         best_first.map(|(&price_ticks, queue)| PriceLevel {
             price_ticks,
-            quantity_lots: queue.iter().map(|&slot| table.entry(slot).leaves_lots).sum(),
+            quantity_lots: queue.iter().map(|&slot| table.slots.entry(slot).leaves_lots).sum(),
             orders: queue.len() as u32,
         })
     }
@@ -184,7 +184,7 @@ impl Book for NaiveBook {
             for (&price_ticks, queue) in self.side(side) {
                 assert!(!queue.is_empty(), "level {price_ticks} is empty");
                 for &slot in queue {
-                    let order = table.entry(slot);
+                    let order = table.slots.entry(slot);
                     assert!(order.order_id != OrderId::NONE, "slot {slot} rests and is free");
                     assert_eq!((order.side(), order.price_ticks), (side, price_ticks), "slot {slot}");
                     assert!(order.leaves_lots > 0, "slot {slot} rests with nothing left");

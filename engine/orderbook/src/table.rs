@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use protocol::{AccountId, InstrumentId, NewOrder, OrderId, PriceTicks, QuantityLots, Side};
 
+use crate::far::FarPool;
+
 /// No slot: the end of a queue or of the free list.
 pub(crate) const NIL: u32 = u32::MAX;
 
@@ -76,19 +78,56 @@ impl Order {
     }
 }
 
-/// All live orders of an exchange, each in the slot that its id names.
-///
-/// A new order takes the slot freed last; slots never used come after those, lowest first. So the same commands give
-/// the same ids, and a busy book stays within few cache lines.
-pub struct OrderTable {
+/// The slots themselves, apart from what else the table holds so that a book can borrow both at once.
+pub(crate) struct Slots {
     /// Slots used so far; grows within what was reserved.
     orders: Vec<Order>,
-    /// Slots there may be.
-    capacity: u32,
     /// Slot freed last, or `NIL`.
     free: u32,
     /// Live orders.
     live: u32,
+}
+
+impl Slots {
+    /// A slot that the book knows to be in use.
+    #[inline(always)]
+    pub(crate) fn entry(&self, slot: u32) -> &Order {
+        let Some(order) = self.orders.get(slot as usize) else { no_such_slot(slot) };
+        order
+    }
+
+    /// A slot that the book knows to be in use.
+    #[inline(always)]
+    pub(crate) fn entry_mut(&mut self, slot: u32) -> &mut Order {
+        let Some(order) = self.orders.get_mut(slot as usize) else { no_such_slot(slot) };
+        order
+    }
+
+    /// See [`OrderTable::remove`].
+    #[inline(always)]
+    pub(crate) fn remove(&mut self, slot: u32) {
+        let next_free = self.free;
+        let order = self.entry_mut(slot);
+        assert!(order.order_id != OrderId::NONE, "slot {slot} is freed twice");
+        order.order_id = OrderId::NONE;
+        order.next = next_free;
+        self.free = slot;
+        self.live -= 1;
+    }
+}
+
+/// All live orders of an exchange, each in the slot that its id names.
+///
+/// A new order takes the slot freed last; slots never used come after those, lowest first. So the same commands give
+/// the same ids, and a busy book stays within few cache lines.
+///
+/// The table also holds the pool of price levels that lie outside their books' ladders: each has at least one order,
+/// so a pool as large as the table serves every book and is never full.
+pub struct OrderTable {
+    pub(crate) slots: Slots,
+    pub(crate) far: FarPool,
+    /// Slots there may be.
+    capacity: u32,
 }
 
 impl OrderTable {
@@ -99,17 +138,18 @@ impl OrderTable {
     #[must_use]
     pub fn with_capacity(orders: u32) -> Self {
         assert!(orders <= 1 << OrderId::SLOT_BITS, "an order id has 24 bits for the slot");
-        Self { orders: Vec::with_capacity(orders as usize), capacity: orders, free: NIL, live: 0 }
+        let slots = Slots { orders: Vec::with_capacity(orders as usize), free: NIL, live: 0 };
+        Self { slots, far: FarPool::with_capacity(orders), capacity: orders }
     }
 
     /// The slot that the next [`OrderTable::insert`] takes, or `None` if the table is full.
     #[inline]
     #[must_use]
     pub fn next_slot(&self) -> Option<u32> {
-        if self.free != NIL {
-            return Some(self.free);
+        if self.slots.free != NIL {
+            return Some(self.slots.free);
         }
-        let unused = self.orders.len() as u32;
+        let unused = self.slots.orders.len() as u32;
         (unused < self.capacity).then_some(unused)
     }
 
@@ -125,15 +165,16 @@ impl OrderTable {
             order.order_id != OrderId::NONE && order.order_id.slot() == slot,
             "an order's id names the slot it goes to"
         );
-        if self.free == NIL {
-            self.orders.push(order);
+        let slots = &mut self.slots;
+        if slots.free == NIL {
+            slots.orders.push(order);
         } else {
-            let place = self.entry_mut(slot);
+            let place = slots.entry_mut(slot);
             let next_free = place.next;
             *place = order;
-            self.free = next_free;
+            slots.free = next_free;
         }
-        self.live += 1;
+        slots.live += 1;
         Some(slot)
     }
 
@@ -143,27 +184,21 @@ impl OrderTable {
     /// If the slot is free already.
     #[inline]
     pub fn remove(&mut self, slot: u32) {
-        let next_free = self.free;
-        let order = self.entry_mut(slot);
-        assert!(order.order_id != OrderId::NONE, "slot {slot} is freed twice");
-        order.order_id = OrderId::NONE;
-        order.next = next_free;
-        self.free = slot;
-        self.live -= 1;
+        self.slots.remove(slot);
     }
 
     /// The live order in a slot.
     #[inline]
     #[must_use]
     pub fn get(&self, slot: u32) -> Option<&Order> {
-        self.orders.get(slot as usize).filter(|order| order.order_id != OrderId::NONE)
+        self.slots.orders.get(slot as usize).filter(|order| order.order_id != OrderId::NONE)
     }
 
     /// The live order in a slot, to change what does not belong to the book.
     #[inline]
     #[must_use]
     pub fn get_mut(&mut self, slot: u32) -> Option<&mut Order> {
-        self.orders.get_mut(slot as usize).filter(|order| order.order_id != OrderId::NONE)
+        self.slots.orders.get_mut(slot as usize).filter(|order| order.order_id != OrderId::NONE)
     }
 
     /// The live order with this id; its slot is `order_id.slot()`.
@@ -177,14 +212,14 @@ impl OrderTable {
     #[inline]
     #[must_use]
     pub fn len(&self) -> u32 {
-        self.live
+        self.slots.live
     }
 
     /// Whether there is no live order.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.live == 0
+        self.slots.live == 0
     }
 
     /// Orders there is room for.
@@ -196,22 +231,8 @@ impl OrderTable {
 
     /// Live orders with their slots, lowest slot first.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Order)> {
-        let slots = (0u32..).zip(&self.orders);
+        let slots = (0u32..).zip(&self.slots.orders);
         slots.filter(|(_, order)| order.order_id != OrderId::NONE)
-    }
-
-    /// A slot that the book knows to be in use.
-    #[inline(always)]
-    pub(crate) fn entry(&self, slot: u32) -> &Order {
-        let Some(order) = self.orders.get(slot as usize) else { no_such_slot(slot) };
-        order
-    }
-
-    /// A slot that the book knows to be in use.
-    #[inline(always)]
-    pub(crate) fn entry_mut(&mut self, slot: u32) -> &mut Order {
-        let Some(order) = self.orders.get_mut(slot as usize) else { no_such_slot(slot) };
-        order
     }
 }
 
