@@ -14,4 +14,4 @@ pub use messages::{
     OrderCancel, OrderDelete, OrderExecuted, OrderExecutedWithPrice, OrderReplace, RegSho, RetailInterest,
     Stock, StockDirectory, SystemEvent, Trade, TradingAction, known_lengths,
 };
-pub use reader::{Frames, InputEnd, open};
+pub use reader::{Frames, InputEnd};

@@ -1,27 +1,6 @@
 //! Length-framed messages from any reader, gzip or plain.
 
-use std::io::{self, BufRead, BufReader, Read};
-
-use flate2::bufread::MultiGzDecoder;
-
-/// First bytes of a gzip stream (RFC 1952).
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
-/// Read buffer in bytes: many messages per system call.
-const BUFFER_LENGTH: usize = 256 * 1024;
-
-/// Wraps a reader: unpacks gzip, found by its first two bytes, and passes anything else through. An ITCH file that
-/// is not packed starts with a length, whose high byte is 0.
-///
-/// # Errors
-/// What reading the first bytes gives.
-pub fn open<'a, R: Read + 'a>(input: R) -> io::Result<Box<dyn Read + 'a>> {
-    let mut input = BufReader::with_capacity(BUFFER_LENGTH, input);
-    let is_gzip = input.fill_buf()?.starts_with(&GZIP_MAGIC);
-    if is_gzip {
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_LENGTH, MultiGzDecoder::new(input))));
-    }
-    Ok(Box::new(input))
-}
+use std::io::{self, Read};
 
 /// How the input ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +22,7 @@ pub struct Frames<R> {
 }
 
 impl<R: Read> Frames<R> {
-    /// Reads from `input`, which is not packed; see [`open`].
+    /// Reads from `input`, which is not packed; see [`crate::input::open`].
     pub fn new(input: R) -> Self {
         Self { input, buffer: vec![0; usize::from(u16::MAX)], end: InputEnd::default(), ended: false }
     }
@@ -110,6 +89,7 @@ impl<R: Read> Frames<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::open;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write as _;
 
