@@ -1,1 +1,43 @@
-//! Segments, group commit, recovery and replay.
+//! The journal: streams of records in preallocated segments, group commit, recovery, replay.
+//!
+//! `journal/FORMAT.md` draws the bytes. The crate moves [`machine::Record`]s and knows no order, account or amount.
+//!
+//! - [`DataFolder`]: the folder of one machine, held by one process.
+//! - [`StreamWriter`]: appends batches to a stream; [`StreamReader`] reads it, beside a live writer too.
+//! - [`recover`]: start-up; [`replay`]: read-only re-execution; [`verify`]: checksums and continuity.
+//! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
+//! - [`Storage`]: all that is asked of the disk.
+
+mod disk;
+mod error;
+mod folder;
+mod format;
+mod frame;
+mod log;
+mod options;
+mod reader;
+mod recover;
+mod replay;
+mod scan;
+mod storage;
+mod tail;
+mod truncate;
+mod verify;
+mod writer;
+
+pub use disk::DiskStorage;
+pub use error::{Difference, JournalError, Problem};
+pub use folder::{COMMANDS_FOLDER, DataFolder, EVENTS_FOLDER, LOCK_FILE, MARKS_FILE, Mark};
+pub use format::{
+    FORMAT_VERSION, FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, MACHINE_NAME_LENGTH, MAX_FRAME_BYTES,
+    MAX_PARAMETERS_LENGTH, SEGMENT_HEADER_LENGTH, SEGMENT_MAGIC, SegmentHeader,
+};
+pub use log::{CommandLog, LogError};
+pub use options::{StreamIdentity, StreamKind, StreamOptions};
+pub use reader::{StreamReader, stream_identity};
+pub use recover::{Progress, Recovered, recover};
+pub use replay::{ReplayOptions, ReplayReport, replay};
+pub use scan::{Cut, RecoveryReport};
+pub use storage::{SharedStorage, Storage, StorageFile};
+pub use verify::{StreamReport, VerifyReport, verify, verify_stream};
+pub use writer::StreamWriter;

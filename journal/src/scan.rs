@@ -1,0 +1,248 @@
+//! Reading a whole stream: where it ends well, and whether what follows is a torn tail or damage.
+
+use crate::format::{SEGMENT_HEADER_LENGTH, damaged_header, segment_path};
+use crate::frame::{Chain, Found, FrameReader, Segment, list_segments};
+use crate::options::StreamIdentity;
+use crate::storage::{Storage, read_full};
+use crate::{JournalError, Problem, tail};
+use std::path::{Path, PathBuf};
+
+/// A torn tail that was (or, read-only, would be) cut. None of it had been synced, so none of it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The segment that was cut.
+    pub file: PathBuf,
+    /// Where the last good frame ends.
+    pub offset: u64,
+    /// Bytes from there to the last one that is not zero.
+    pub bytes: u64,
+    /// Later segments that were removed as a whole.
+    pub segments_removed: Vec<PathBuf>,
+    /// What did not check.
+    pub problem: Problem,
+}
+
+/// What opening a stream found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Segments, the current one included.
+    pub segments: usize,
+    /// Records read and checked.
+    pub records: u64,
+    /// Sequence of the stream's first record; 1 when there is none.
+    pub first_sequence: u64,
+    /// Sequence of its last record; 0 when there is none.
+    pub last_sequence: u64,
+    /// The torn tail, if there was one.
+    pub cut: Option<Cut>,
+}
+
+/// Where a stream stands.
+pub(crate) struct Scan {
+    /// First sequences of the good segments.
+    pub segments: Vec<u64>,
+    pub first_sequence: u64,
+    pub chain: Chain,
+    /// End of the last good frame in the last good segment.
+    pub end: u64,
+    pub identity: Option<StreamIdentity>,
+    pub frames: u64,
+    /// Bytes of good frames, segment headers included.
+    pub bytes: u64,
+    pub cut: Option<Cut>,
+}
+
+/// The end of one segment's good frames.
+struct SegmentEnd {
+    offset: u64,
+    problem: Option<Problem>,
+}
+
+struct Scanner<'a> {
+    storage: &'a dyn Storage,
+    folder: &'a Path,
+    firsts: Vec<u64>,
+    reader: FrameReader,
+    scan: Scan,
+}
+
+/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched.
+pub(crate) fn scan(
+    storage: &dyn Storage,
+    folder: &Path,
+    expected: &StreamIdentity,
+    check_identity: bool,
+) -> Result<Scan, JournalError> {
+    let firsts = list_segments(storage, folder)?;
+    let first_sequence = firsts.first().copied().unwrap_or(1);
+    let scan = Scan {
+        segments: Vec::new(),
+        first_sequence,
+        chain: Chain::starting_at(expected.kind, first_sequence),
+        end: 0,
+        identity: None,
+        frames: 0,
+        bytes: 0,
+        cut: None,
+    };
+    let mut scanner = Scanner { storage, folder, firsts, reader: FrameReader::new(), scan };
+    for index in 0..scanner.firsts.len() {
+        let wanted = scanner.scan.identity.clone();
+        let wanted = if check_identity { Some(expected.clone()) } else { wanted };
+        if !scanner.segment(index, wanted)? {
+            break;
+        }
+    }
+    Ok(scanner.scan)
+}
+
+impl Scanner<'_> {
+    /// Scans one segment; false when the stream ends in or before it.
+    fn segment(&mut self, index: usize, wanted: Option<StreamIdentity>) -> Result<bool, JournalError> {
+        let first = self.firsts[index];
+        let Some(segment) = Segment::open(self.storage, self.folder, first, false)? else {
+            return self.partial_segment(index);
+        };
+        if let Some(wanted) = wanted {
+            segment.header.require(&wanted, &segment.path)?;
+        }
+        let identity = segment.header.identity();
+        if index == 0
+            && let Some(identity) = &identity
+        {
+            self.scan.chain.kind = identity.kind;
+        }
+        self.scan.identity = identity;
+        self.scan.segments.push(first);
+        let end = self.frames(&segment)?;
+        self.scan.end = end.offset;
+        self.scan.bytes += end.offset;
+        self.judge(index, &segment, &end)
+    }
+
+    /// Reads frames until something else comes.
+    fn frames(&mut self, segment: &Segment) -> Result<SegmentEnd, JournalError> {
+        self.reader.reset();
+        let mut offset = SEGMENT_HEADER_LENGTH as u64;
+        loop {
+            let found =
+                self.reader.read(segment, offset, &mut self.scan.chain).map_err(segment.io("read"))?;
+            match found {
+                Found::Frame(header) => {
+                    self.scan.frames += 1;
+                    offset += header.total_length(segment.header.frame_alignment);
+                }
+                Found::Zeros => return Ok(SegmentEnd { offset, problem: None }),
+                Found::Bad(problem) => return Ok(SegmentEnd { offset, problem: Some(problem) }),
+                Found::Break { expected, found } => {
+                    let file = segment.path.clone();
+                    return Err(JournalError::OutOfSequence { file, offset, expected, found });
+                }
+            }
+        }
+    }
+
+    /// Decides what the end of a segment's good frames means; true when the next segment continues the stream.
+    fn judge(&mut self, index: usize, segment: &Segment, end: &SegmentEnd) -> Result<bool, JournalError> {
+        let missing = self.scan.chain.expected();
+        let tail = tail::inspect(segment, end.offset, missing)?;
+        let clean = end.problem.is_none() && tail.data_end == end.offset;
+        let next = self.firsts.get(index + 1).copied();
+        match next {
+            None if clean => return Ok(false),
+            Some(next) if clean && next == missing => return Ok(true),
+            Some(next) if next < missing => {
+                let file = segment_path(self.folder, next);
+                return Err(JournalError::OutOfSequence { file, offset: 16, expected: missing, found: next });
+            }
+            _ => {}
+        }
+        if tail.claims || self.later_claims(index + 1, missing)? {
+            return Err(self.damage(index, segment, end, clean, missing));
+        }
+        self.scan.cut = Some(Cut {
+            file: segment.path.clone(),
+            offset: end.offset,
+            bytes: tail.data_end - end.offset,
+            segments_removed: self.later_paths(index + 1),
+            problem: end.problem.unwrap_or(Problem::Zeros),
+        });
+        Ok(false)
+    }
+
+    fn damage(
+        &self,
+        index: usize,
+        segment: &Segment,
+        end: &SegmentEnd,
+        clean: bool,
+        missing: u64,
+    ) -> JournalError {
+        match self.firsts.get(index + 1) {
+            Some(next) if clean => JournalError::MissingSegment {
+                folder: self.folder.to_path_buf(),
+                expected: missing,
+                found: segment_path(self.folder, *next).display().to_string(),
+            },
+            _ => JournalError::Damaged {
+                file: segment.path.clone(),
+                offset: end.offset,
+                sequence: missing,
+                problem: end.problem.unwrap_or(Problem::Zeros),
+            },
+        }
+    }
+
+    /// Whether a later segment proves that `sequence` had been synced.
+    fn later_claims(&self, from: usize, sequence: u64) -> Result<bool, JournalError> {
+        for first in &self.firsts[from..] {
+            let Some(segment) = Segment::open(self.storage, self.folder, *first, false)? else { continue };
+            let claimed = segment.header.durable_sequence >= sequence;
+            if claimed || tail::inspect(&segment, SEGMENT_HEADER_LENGTH as u64, sequence)?.claims {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn later_paths(&self, from: usize) -> Vec<PathBuf> {
+        self.firsts[from..].iter().map(|first| segment_path(self.folder, *first)).collect()
+    }
+
+    /// A segment without a valid header: the last one, still without frames, was being created when the process
+    /// ended, or is empty, and losing it loses nothing. Anything else is damage.
+    fn partial_segment(&mut self, index: usize) -> Result<bool, JournalError> {
+        let first = self.firsts[index];
+        let path = segment_path(self.folder, first);
+        let is_last = index + 1 == self.firsts.len();
+        if !is_last || first != self.scan.chain.expected() || !self.is_blank(&path)? {
+            return Err(damaged_header(&path, first));
+        }
+        let file = self.scan.segments.last().map_or(path.clone(), |last| segment_path(self.folder, *last));
+        self.scan.cut = Some(Cut {
+            file,
+            offset: self.scan.end,
+            bytes: 0,
+            segments_removed: vec![path],
+            problem: Problem::SegmentHeader,
+        });
+        Ok(false)
+    }
+
+    /// Whether a file holds nothing behind where a segment header would end.
+    fn is_blank(&self, path: &Path) -> Result<bool, JournalError> {
+        let file = self.storage.open(path, false).map_err(JournalError::io("open", path))?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = SEGMENT_HEADER_LENGTH as u64;
+        loop {
+            let count = read_full(&*file, &mut buffer, offset).map_err(JournalError::io("read", path))?;
+            if buffer[..count].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            if count < buffer.len() {
+                return Ok(true);
+            }
+            offset += count as u64;
+        }
+    }
+}

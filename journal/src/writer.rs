@@ -1,0 +1,418 @@
+//! Appending to a stream.
+
+use crate::JournalError;
+use crate::format::{FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, SEGMENT_HEADER_LENGTH, SPARE_NAME};
+use crate::format::{SegmentHeader, segment_path};
+use crate::frame::{Chain, Segment, record_checksum};
+use crate::options::{StreamIdentity, StreamOptions};
+use crate::scan::{RecoveryReport, Scan, scan};
+use crate::storage::{SharedStorage, StorageFile, write_all};
+use machine::{HEADER_LENGTH, RecordHeader, stride};
+use std::io;
+use std::path::{Path, PathBuf};
+use zerocopy::{FromBytes, IntoBytes};
+
+/// The one writer of a stream. After any error it takes nothing more.
+pub struct StreamWriter {
+    pub(crate) storage: SharedStorage,
+    pub(crate) folder: PathBuf,
+    pub(crate) identity: StreamIdentity,
+    pub(crate) options: StreamOptions,
+    pub(crate) segment: Segment,
+    /// Where the next frame goes.
+    pub(crate) offset: u64,
+    pub(crate) chain: Chain,
+    /// Up to where the current segment is known to have been written, with frames or zeros.
+    pub(crate) zeroed_to: u64,
+    /// The preallocated next segment.
+    spare: Option<Box<dyn StorageFile>>,
+    /// The frame being built, in aligned memory.
+    words: Vec<u64>,
+    pub(crate) durable_sequence: u64,
+    pub(crate) dirty: bool,
+    /// Earlier segments that have not been synced.
+    pub(crate) unsynced: Vec<u64>,
+    failed: bool,
+}
+
+/// Zeros written ahead, a piece at a time.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// A frame in the writer's buffer, not written yet.
+struct Built {
+    header: FrameHeader,
+    chain: Chain,
+    consumed: usize,
+}
+
+impl StreamWriter {
+    /// Opens a stream for appending, and creates it if the folder has none. Checks all of it, cuts a torn tail, and
+    /// syncs what is there.
+    ///
+    /// # Errors
+    /// Damage before the tail, another machine's stream, a full disk, or what the system says.
+    pub fn open(
+        folder: &Path,
+        identity: &StreamIdentity,
+        options: &StreamOptions,
+        storage: SharedStorage,
+    ) -> Result<(Self, RecoveryReport), JournalError> {
+        options.validate()?;
+        identity.validate()?;
+        create_folder(&storage, folder)?;
+        let scan = scan(&*storage, folder, identity, true)?;
+        apply_cut(&storage, folder, &scan)?;
+        let mut writer = Self::on_scan(storage, folder, identity, options, &scan)?;
+        let mut report = RecoveryReport {
+            segments: scan.segments.len().max(1),
+            records: scan.chain.records,
+            first_sequence: scan.first_sequence,
+            last_sequence: scan.chain.last,
+            cut: scan.cut,
+        };
+        if !writer.chain.complete {
+            report.cut = Some(writer.cut_incomplete_command(report.cut.take())?);
+            report.last_sequence = writer.chain.last;
+        }
+        Ok((writer, report))
+    }
+
+    fn on_scan(
+        storage: SharedStorage,
+        folder: &Path,
+        identity: &StreamIdentity,
+        options: &StreamOptions,
+        scan: &Scan,
+    ) -> Result<Self, JournalError> {
+        let spare = make_spare(&storage, folder, options)?;
+        let (segment, offset, spare) = if let Some(last) = scan.segments.last() {
+            sync_segments(&storage, folder, &scan.segments)?;
+            (reopen(&storage, folder, *last)?, scan.end, spare)
+        } else {
+            let first = scan.chain.expected();
+            let segment = adopt_spare(&storage, folder, identity, options, spare, first, first - 1)?;
+            let spare = make_spare(&storage, folder, options)?;
+            (segment, SEGMENT_HEADER_LENGTH as u64, spare)
+        };
+        Ok(Self {
+            storage,
+            folder: folder.to_path_buf(),
+            identity: identity.clone(),
+            options: *options,
+            segment,
+            offset,
+            chain: scan.chain,
+            zeroed_to: offset,
+            spare: Some(spare),
+            words: vec![0; options.max_frame_bytes as usize / 8],
+            durable_sequence: scan.chain.last_complete(),
+            dirty: false,
+            unsynced: Vec::new(),
+            failed: false,
+        })
+    }
+
+    /// Appends whole records, padded to 8 bytes, back to back, in sequence without gaps; several events may share
+    /// one. Fills in each record's checksum. What is written is safe only after [`StreamWriter::sync`].
+    ///
+    /// `durable_sequence` is what the caller knows to be synced (0 when it knows nothing); it goes into the frame
+    /// and lets recovery tell damage from a torn tail. The writer raises it to what it has synced itself.
+    ///
+    /// # Errors
+    /// A full disk, what the system says, or a batch that breaks these rules; the writer is stopped after any.
+    pub fn write_batch(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
+        self.guarded(|writer| writer.append(records, durable_sequence))
+    }
+
+    /// Makes everything written so far safe against loss of power, and returns the last sequence whose records are
+    /// all safe. Never tries again after a failure.
+    ///
+    /// # Errors
+    /// What the system says; the writer is stopped after it.
+    pub fn sync(&mut self) -> Result<u64, JournalError> {
+        self.guarded(|writer| {
+            if writer.dirty {
+                let unsynced = std::mem::take(&mut writer.unsynced);
+                sync_segments(&writer.storage, &writer.folder, &unsynced)?;
+                writer.segment.file.sync().map_err(writer.segment.io("sync"))?;
+                writer.dirty = false;
+                writer.durable_sequence = writer.chain.last_complete();
+            }
+            Ok(writer.durable_sequence)
+        })
+    }
+
+    /// Sequence of the last record written; 0 when there is none.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        self.chain.last
+    }
+
+    /// Last sequence that is known to be safe against loss of power.
+    #[must_use]
+    pub fn durable_sequence(&self) -> u64 {
+        self.durable_sequence
+    }
+
+    /// What the stream is.
+    #[must_use]
+    pub fn identity(&self) -> &StreamIdentity {
+        &self.identity
+    }
+
+    /// The stream's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs a step; the first error stops the writer for good.
+    pub(crate) fn guarded<T>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        if self.failed {
+            return Err(JournalError::Stopped { folder: self.folder.clone() });
+        }
+        let result = step(self);
+        self.failed = result.is_err();
+        result
+    }
+
+    fn append(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
+        if durable_sequence > self.chain.last_complete() {
+            return Err(self.refuse("it claims that records not yet written are synced"));
+        }
+        let durable_sequence = durable_sequence.max(self.durable_sequence);
+        let mut rest = records;
+        while !rest.is_empty() {
+            let built = self.build(rest, durable_sequence)?;
+            self.emit(&built)?;
+            rest = &rest[built.consumed..];
+        }
+        Ok(())
+    }
+
+    /// Copies as many records as fit a frame behind its header, filling in their checksums.
+    fn build(&mut self, records: &[u8], durable_sequence: u64) -> Result<Built, JournalError> {
+        let mut chain = self.chain;
+        let first_sequence = chain.expected();
+        let limit = self.words.len() * 8 - FRAME_HEADER_LENGTH;
+        let mut consumed = 0;
+        let frame = &mut self.words.as_mut_bytes()[FRAME_HEADER_LENGTH..];
+        while consumed < records.len() {
+            let rest = &records[consumed..];
+            let length = match check_record(rest) {
+                Ok(length) => length,
+                Err(reason) => return Err(self.refuse(reason)),
+            };
+            let end = consumed + stride(length);
+            if end > limit {
+                break;
+            }
+            let place = &mut frame[consumed..end];
+            place[..length].copy_from_slice(&rest[..length]);
+            place[length..].fill(0);
+            let checksum = record_checksum(&place[..length]);
+            place[4..8].copy_from_slice(&checksum.to_le_bytes());
+            let accepted = RecordHeader::ref_from_bytes(&place[..HEADER_LENGTH])
+                .is_ok_and(|header| chain.accept(header));
+            if !accepted {
+                return Err(self.refuse("its records do not follow the last one without a gap"));
+            }
+            consumed = end;
+        }
+        if consumed == 0 {
+            return Err(self.refuse("a record is longer than max_frame_bytes allows"));
+        }
+        let header = FrameHeader {
+            magic: FRAME_MAGIC,
+            payload_length: consumed as u32,
+            record_count: (chain.records - self.chain.records) as u32,
+            first_sequence,
+            sequence_span: (chain.last - first_sequence) as u32,
+            durable_sequence: durable_sequence.min(first_sequence - 1),
+            ..FrameHeader::default()
+        };
+        Ok(Built { header, chain, consumed })
+    }
+
+    /// Writes the frame that was built, in the next segment if it does not fit this one.
+    fn emit(&mut self, built: &Built) -> Result<(), JournalError> {
+        let mut header = built.header;
+        if self.offset + header.total_length(self.segment.header.frame_alignment)
+            > self.segment.header.segment_bytes
+        {
+            self.roll(header.first_sequence)?;
+        }
+        let total = header.total_length(self.segment.header.frame_alignment);
+        let used = FRAME_HEADER_LENGTH + built.consumed;
+        header.seal(self.segment.header.checksum);
+        let frame = &mut self.words.as_mut_bytes()[..total as usize];
+        frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
+        frame[used..].fill(0);
+        let end = self.offset + total;
+        let written = write_all(&*self.segment.file, frame, self.offset);
+        written.map_err(|error| self.write_error(error))?;
+        self.dirty = true;
+        self.offset = end;
+        self.chain = built.chain;
+        if end > self.zeroed_to && self.options.zero_ahead_bytes > 0 {
+            self.zero_ahead().map_err(|error| self.write_error(error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros ahead of the frames, so that most syncs need not convert unwritten extents.
+    fn zero_ahead(&mut self) -> io::Result<()> {
+        let limit = self.segment.header.segment_bytes;
+        let to = (self.offset + u64::from(self.options.zero_ahead_bytes)).next_multiple_of(4096).min(limit);
+        let mut at = self.offset;
+        while at < to {
+            let length = (to - at).min(ZEROS.len() as u64);
+            write_all(&*self.segment.file, &ZEROS[..length as usize], at)?;
+            at += length;
+        }
+        self.zeroed_to = to;
+        Ok(())
+    }
+
+    /// Begins the next segment.
+    fn roll(&mut self, first_sequence: u64) -> Result<(), JournalError> {
+        if first_sequence <= self.segment.header.first_sequence {
+            return Err(self.refuse("one command's events fill a whole segment; take larger segments"));
+        }
+        if self.options.sync_on_roll {
+            self.segment.file.sync().map_err(self.segment.io("sync"))?;
+            self.durable_sequence = self.chain.last_complete();
+        } else {
+            self.unsynced.push(self.segment.header.first_sequence);
+        }
+        let spare = match self.spare.take() {
+            Some(spare) => spare,
+            None => make_spare(&self.storage, &self.folder, &self.options)?,
+        };
+        let (storage, folder) = (&self.storage, &self.folder);
+        let durable = self.durable_sequence;
+        self.segment =
+            adopt_spare(storage, folder, &self.identity, &self.options, spare, first_sequence, durable)?;
+        self.offset = SEGMENT_HEADER_LENGTH as u64;
+        self.zeroed_to = self.offset;
+        self.spare = Some(make_spare(&self.storage, &self.folder, &self.options)?);
+        Ok(())
+    }
+
+    fn refuse(&self, reason: &'static str) -> JournalError {
+        JournalError::InvalidBatch { folder: self.folder.clone(), reason }
+    }
+
+    fn write_error(&self, error: io::Error) -> JournalError {
+        if error.kind() == io::ErrorKind::StorageFull {
+            return disk_full(&self.storage, &self.folder, &self.options);
+        }
+        JournalError::io("write", &self.segment.path)(error)
+    }
+}
+
+/// Length of the record at the start of `bytes`, which holds all of it with its padding.
+#[inline]
+fn check_record(bytes: &[u8]) -> Result<usize, &'static str> {
+    let Some(length) = bytes.first_chunk::<4>() else { return Err("a record is cut off") };
+    let length = u32::from_le_bytes(*length) as usize;
+    if !(HEADER_LENGTH..=machine::MAX_RECORD_LENGTH).contains(&length) {
+        return Err("a record has an impossible length");
+    }
+    if bytes.len() < stride(length) { Err("a record is cut off") } else { Ok(length) }
+}
+
+fn create_folder(storage: &SharedStorage, folder: &Path) -> Result<(), JournalError> {
+    storage.create_folder(folder).map_err(JournalError::io("create", folder))?;
+    let parent = folder.parent().unwrap_or(folder);
+    storage.sync_folder(parent).map_err(JournalError::io("sync", parent))
+}
+
+/// Cuts what the scan found to be a torn tail: later segments first, the last one first, so that a crash in between
+/// leaves a stream that cuts the same way again.
+fn apply_cut(storage: &SharedStorage, folder: &Path, scan: &Scan) -> Result<(), JournalError> {
+    let Some(cut) = &scan.cut else { return Ok(()) };
+    for path in cut.segments_removed.iter().rev() {
+        storage.remove(path).map_err(JournalError::io("remove", path))?;
+        storage.sync_folder(folder).map_err(JournalError::io("sync", folder))?;
+    }
+    let Some(last) = scan.segments.last() else { return Ok(()) };
+    let path = segment_path(folder, *last);
+    let file = storage.open(&path, true).map_err(JournalError::io("open", &path))?;
+    file.truncate(scan.end).map_err(JournalError::io("truncate", &path))?;
+    file.sync().map_err(JournalError::io("sync", &path))
+}
+
+/// Opens the last segment for writing at its full length.
+pub(crate) fn reopen(storage: &SharedStorage, folder: &Path, first: u64) -> Result<Segment, JournalError> {
+    let segment = Segment::open(&**storage, folder, first, true)?;
+    let segment =
+        segment.ok_or_else(|| crate::format::damaged_header(&segment_path(folder, first), first))?;
+    segment.file.allocate(segment.header.segment_bytes).map_err(segment.io("allocate"))?;
+    segment.file.sync().map_err(segment.io("sync"))?;
+    Ok(segment)
+}
+
+fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Result<(), JournalError> {
+    for first in firsts {
+        let path = segment_path(folder, *first);
+        let file = storage.open(&path, true).map_err(JournalError::io("open", &path))?;
+        file.sync().map_err(JournalError::io("sync", &path))?;
+    }
+    Ok(())
+}
+
+fn disk_full(storage: &SharedStorage, folder: &Path, options: &StreamOptions) -> JournalError {
+    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
+    let free = storage.free_space(folder).unwrap_or(0);
+    JournalError::DiskFull { folder: folder.to_path_buf(), needed, free }
+}
+
+/// Preallocates the next segment, so that a full disk is met before its room is needed.
+fn make_spare(
+    storage: &SharedStorage,
+    folder: &Path,
+    options: &StreamOptions,
+) -> Result<Box<dyn StorageFile>, JournalError> {
+    let path = folder.join(SPARE_NAME);
+    match storage.remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(JournalError::io("remove", &path)(error));
+        }
+        _ => {}
+    }
+    let free = storage.free_space(folder).map_err(JournalError::io("ask for the free space of", folder))?;
+    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
+    if free < needed {
+        return Err(JournalError::DiskFull { folder: folder.to_path_buf(), needed, free });
+    }
+    let file = storage.create(&path).map_err(JournalError::io("create", &path))?;
+    match file.allocate(options.segment_bytes) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(disk_full(storage, folder, options)),
+        Err(error) => Err(JournalError::io("allocate", &path)(error)),
+        Ok(()) => Ok(file),
+    }
+}
+
+/// Makes the spare the segment that starts with `first`. The header is synced before the name appears.
+fn adopt_spare(
+    storage: &SharedStorage,
+    folder: &Path,
+    identity: &StreamIdentity,
+    options: &StreamOptions,
+    spare: Box<dyn StorageFile>,
+    first: u64,
+    durable: u64,
+) -> Result<Segment, JournalError> {
+    let (size, alignment) = (options.segment_bytes, options.frame_alignment);
+    let header = SegmentHeader::new(identity, first, durable, size, alignment, storage.now_ns());
+    let (from, path) = (folder.join(SPARE_NAME), segment_path(folder, first));
+    write_all(&*spare, header.as_bytes(), 0).map_err(JournalError::io("write", &from))?;
+    spare.sync().map_err(JournalError::io("sync", &from))?;
+    storage.rename(&from, &path).map_err(JournalError::io("rename", &from))?;
+    storage.sync_folder(folder).map_err(JournalError::io("sync", folder))?;
+    Ok(Segment { file: spare, path, header })
+}
