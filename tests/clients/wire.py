@@ -198,31 +198,39 @@ class Session:
         return self.closed
 
     def _on_message(self, message):
-        if (message[49], message[56]) != (self.target, self.sender):
-            raise WireError(f"wrong CompIDs: {message}")
         number = message.sequence
         # A ResendRequest is answered and a Logout taken whatever their numbers, as FIX says.
+        if message.type == "5":
+            self.next_in += number == self.next_in
+            self.received.append(message)
+            return
+        if (message[49], message[56]) != (self.target, self.sender):
+            raise WireError(f"wrong CompIDs: {message}")
         if message.type == "2":
             self._gap_fill(int(message[7]))
-        if number > self.next_in and message.type != "5":
-            # What came early will come again in its place: everything up to the newest is asked for.
-            if message.type == "A":
-                self.received.append(message)
-            if not self.asked_to_resend:
-                self.asked_to_resend = True
-                self.send("2", [(7, self.next_in), (16, 0)])
-            return
-        if number < self.next_in:
-            if message.get(43) != "Y":
-                raise WireError(f"MsgSeqNum too low, expected {self.next_in}: {message}")
-            return
+        if number > self.next_in:
+            self._on_gap(message)
+        elif number == self.next_in:
+            self._in_sequence(message)
+        elif message.get(43) != "Y":
+            raise WireError(f"MsgSeqNum too low, expected {self.next_in}: {message}")
+
+    def _on_gap(self, message):
+        """What came early will come again in its place: everything up to the newest is asked for, once."""
+        if message.type == "A":
+            self.received.append(message)
+        if not self.asked_to_resend:
+            self.asked_to_resend = True
+            self.send("2", [(7, self.next_in), (16, 0)])
+
+    def _in_sequence(self, message):
         self.asked_to_resend = False
-        self.next_in = max(self.next_in, number + 1)
+        self.next_in += 1
         if message.type == "4":
             self.next_in = int(message[36])
         elif message.type == "1":
             self.send("0", [(112, message[112])])
-        elif message.type != "2" and not (message.type == "A" and message.get(43) == "Y"):
+        elif message.type != "2":
             self.received.append(message)
 
     def _gap_fill(self, begin):
