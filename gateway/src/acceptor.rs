@@ -1,0 +1,282 @@
+//! The sockets: accepts, reads, and sends what the gateway has committed. Never blocks, unless the caller lets it wait.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use machine::Record;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use crate::config::GatewayConfig;
+use crate::gateway::{CommandPort, Gateway, GatewayError, LinkId};
+
+const LISTENER: Token = Token(0);
+/// Read from one connection in one duty cycle, so that none starves the others.
+const READ_BYTES: usize = 64 * 1024;
+/// Connections accepted in one duty cycle.
+const ACCEPTS: usize = 16;
+/// Notices kept for the operator; the oldest are dropped.
+const NOTICES: usize = 256;
+/// After running out of file descriptors, accepting is tried again this much later.
+const ACCEPT_PAUSE_NS: u64 = 100_000_000;
+
+/// Something that the operator may want to read in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The client's address, if it is about one.
+    pub peer: Option<SocketAddr>,
+    /// The client's CompID, if it was logged on.
+    pub comp_id: Option<String>,
+    /// What happened.
+    pub text: String,
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    readable: bool,
+    writable: bool,
+    ended: bool,
+    /// When closing began: output that the client does not take is given up after a while.
+    closing_since_ns: Option<u64>,
+    comp_id: Option<String>,
+}
+
+/// A [`Gateway`] with its sockets.
+pub struct Acceptor {
+    gateway: Gateway,
+    poll: Poll,
+    events: Events,
+    listener: TcpListener,
+    acceptable: bool,
+    accept_again_ns: u64,
+    connections: Vec<Option<Connection>>,
+    notices: VecDeque<Notice>,
+    buffer: Vec<u8>,
+}
+
+impl Acceptor {
+    /// Opens the session store and listens.
+    ///
+    /// # Errors
+    /// [`GatewayError`]
+    pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
+        let bind = config.bind;
+        let gateway = Gateway::open(config)?;
+        let poll = Poll::new()?;
+        let mut listener = TcpListener::bind(bind)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self {
+            gateway,
+            poll,
+            events: Events::with_capacity(1024),
+            listener,
+            acceptable: false,
+            accept_again_ns: 0,
+            connections: Vec::new(),
+            notices: VecDeque::new(),
+            buffer: vec![0; READ_BYTES],
+        })
+    }
+
+    /// Where it listens: the port that the system chose, if the configuration says port 0.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The gateway behind the sockets.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Takes the notices since the last call.
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
+        self.notices.drain(..)
+    }
+
+    /// Folds one event, see [`Gateway::on_event`].
+    ///
+    /// # Errors
+    /// When the session store fails; stop then.
+    pub fn on_event(&mut self, event: Record<'_>, now_ns: u64) -> io::Result<()> {
+        self.gateway.on_event(event, now_ns)
+    }
+
+    /// Begins an orderly shutdown, see [`Gateway::begin_shutdown`].
+    pub fn begin_shutdown(&mut self, text: &str, now_ns: u64) {
+        self.gateway.begin_shutdown(text, now_ns);
+    }
+
+    /// Whether everybody has gone.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.gateway.is_drained()
+    }
+
+    /// One duty cycle; how much there was to do. With `wait` it sleeps until a socket is ready or the time is up.
+    ///
+    /// # Errors
+    /// When the session store or the poll fails; stop then. A connection that fails is closed, no error.
+    pub fn do_work(&mut self, now_ns: u64, wait: Duration, port: &mut dyn CommandPort) -> io::Result<usize> {
+        self.poll_sockets(wait)?;
+        let mut work = self.accept(now_ns);
+        for link in 0..self.connections.len() {
+            work += self.read(link, now_ns, port)?;
+        }
+        self.gateway.on_tick(now_ns, port)?;
+        if self.gateway.commit()? {
+            for link in 0..self.connections.len() {
+                work += self.write(link, now_ns);
+            }
+        }
+        Ok(work)
+    }
+
+    fn poll_sockets(&mut self, wait: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(wait)) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            if event.token() == LISTENER {
+                self.acceptable = true;
+            } else if let Some(Some(connection)) = self.connections.get_mut(event.token().0 - 1) {
+                connection.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                connection.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, now_ns: u64) -> usize {
+        let mut work = 0;
+        while self.acceptable && work < ACCEPTS && now_ns >= self.accept_again_ns {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.take_connection(stream, peer, now_ns),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.acceptable = false,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error) => {
+                    // Out of file descriptors or memory: the connection waits in the backlog until there are some.
+                    self.accept_again_ns = now_ns + ACCEPT_PAUSE_NS;
+                    self.notice(None, None, format!("cannot accept a connection: {error}"));
+                }
+            }
+            work += 1;
+        }
+        work
+    }
+
+    fn take_connection(&mut self, mut stream: TcpStream, peer: SocketAddr, now_ns: u64) {
+        let Some(link) = self.gateway.connect(now_ns) else {
+            return self.notice(Some(peer), None, "refused: as many connections as allowed".to_owned());
+        };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let ready = stream.set_nodelay(true);
+        let ready = ready.and_then(|()| self.poll.registry().register(&mut stream, Token(link + 1), both));
+        if let Err(error) = ready {
+            self.gateway.disconnect(link);
+            return self.notice(Some(peer), None, format!("cannot use the connection: {error}"));
+        }
+        if link >= self.connections.len() {
+            self.connections.resize_with(link + 1, || None);
+        }
+        self.connections[link] = Some(Connection {
+            stream,
+            peer,
+            readable: true,
+            writable: true,
+            ended: false,
+            closing_since_ns: None,
+            comp_id: None,
+        });
+    }
+
+    fn read(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
+        let Some(connection) = &mut self.connections[link] else { return Ok(0) };
+        if self.gateway.closing(link).is_some() {
+            return Ok(0);
+        }
+        let was_stalled = self.gateway.is_stalled(link);
+        let mut received = 0;
+        if connection.readable && !connection.ended && !was_stalled {
+            match connection.stream.read(&mut self.buffer) {
+                Ok(0) => connection.ended = true,
+                Ok(length) => {
+                    received = length;
+                    self.gateway.input(link).extend_from_slice(&self.buffer[..length]);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => connection.ended = true,
+            }
+        }
+        if received > 0 || was_stalled {
+            self.gateway.receive(link, now_ns, port)?;
+        }
+        let connection = self.connections[link].as_mut().expect("looked at above");
+        if connection.comp_id.is_none()
+            && let Some(comp_id) = self.gateway.comp_id(link)
+        {
+            connection.comp_id = Some(comp_id.to_owned());
+            let (peer, comp_id) = (connection.peer, connection.comp_id.clone());
+            self.notice(Some(peer), comp_id, "logged on".to_owned());
+        }
+        let ended = self.connections[link].as_ref().is_some_and(|it| it.ended);
+        if ended && !self.gateway.is_stalled(link) && self.gateway.closing(link).is_none() {
+            self.drop_connection(link, "client closed the connection");
+        }
+        Ok(usize::from(received > 0))
+    }
+
+    fn write(&mut self, link: LinkId, now_ns: u64) -> usize {
+        let Some(connection) = &mut self.connections[link] else { return 0 };
+        let closing = self.gateway.closing(link);
+        let output = self.gateway.output(link);
+        let mut work = 0;
+        while connection.writable && !output.is_empty() {
+            match connection.stream.write(output) {
+                Ok(length) => {
+                    output.drain(..length);
+                    work = 1;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => connection.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.drop_connection(link, closing.unwrap_or("connection failed while sending"));
+                    return 1;
+                }
+            }
+        }
+        let Some(reason) = closing else { return work };
+        let timeout_ns = self.gateway.config().limits.logout_timeout_ns;
+        let connection = self.connections[link].as_mut().expect("looked at above");
+        let since_ns = *connection.closing_since_ns.get_or_insert(now_ns);
+        if self.gateway.output(link).is_empty() || now_ns.saturating_sub(since_ns) >= timeout_ns {
+            self.drop_connection(link, reason);
+        }
+        1
+    }
+
+    fn drop_connection(&mut self, link: LinkId, reason: &str) {
+        let Some(mut connection) = self.connections[link].take() else { return };
+        // Both fail only when the socket is gone already; dropping the stream closes it in any case.
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+        let _ = connection.stream.shutdown(std::net::Shutdown::Write);
+        self.gateway.disconnect(link);
+        self.notice(Some(connection.peer), connection.comp_id, reason.to_owned());
+    }
+
+    fn notice(&mut self, peer: Option<SocketAddr>, comp_id: Option<String>, text: String) {
+        if self.notices.len() == NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(Notice { peer, comp_id, text });
+    }
+}

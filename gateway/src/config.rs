@@ -1,0 +1,265 @@
+//! Configuration, checked before anything is opened.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use protocol::{AccountId, SelfTradePrevention};
+
+/// Everything a FIX gateway needs to know. Plain data: the binary fills it from its configuration file.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Number of this gateway in the source of its commands; 1 and above (0 is the operator).
+    pub gateway: u16,
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Our CompID: tag 56 of what comes in, 49 of what goes out.
+    pub target_comp_id: String,
+    /// File with the sessions' state; see [`crate::Store`].
+    pub store_path: PathBuf,
+    /// Who may log on. The position in this list, plus 1, is the session number in the source of commands, so add
+    /// new users at the end.
+    pub users: Vec<UserConfig>,
+    /// Limits.
+    pub limits: GatewayLimits,
+}
+
+impl GatewayConfig {
+    /// A configuration with the default limits and CompID `RIALTO`.
+    #[must_use]
+    pub fn new(gateway: u16, bind: SocketAddr, store_path: PathBuf, users: Vec<UserConfig>) -> Self {
+        let target_comp_id = "RIALTO".to_owned();
+        Self { gateway, bind, target_comp_id, store_path, users, limits: GatewayLimits::default() }
+    }
+}
+
+/// One user: a FIX session and the account it trades for.
+#[derive(Clone)]
+pub struct UserConfig {
+    /// CompID of the client: tag 49 of what comes in.
+    pub sender_comp_id: String,
+    /// Tag 553 of the Logon.
+    pub username: String,
+    /// Tag 554 of the Logon. Never printed.
+    pub password: String,
+    /// Whose orders these are. An account has at most one FIX session; all its reports go there.
+    pub account: AccountId,
+    /// Self-trade prevention for orders that do not carry tag 2964.
+    pub self_trade_prevention: SelfTradePrevention,
+    /// Starts both sequences at 1 again after every disconnection. What was not received is then lost, so this is for
+    /// conformance tests and clients that cannot keep their numbers.
+    pub reset_on_disconnect: bool,
+}
+
+impl std::fmt::Debug for UserConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserConfig")
+            .field("sender_comp_id", &self.sender_comp_id)
+            .field("username", &self.username)
+            .field("password", &"(hidden)")
+            .field("account", &self.account)
+            .field("self_trade_prevention", &self.self_trade_prevention)
+            .field("reset_on_disconnect", &self.reset_on_disconnect)
+            .finish()
+    }
+}
+
+/// Limits of a gateway, each with its reason.
+#[derive(Clone, Debug)]
+pub struct GatewayLimits {
+    /// Connections at the same time, logged on or not; more are closed at once. Bounds file descriptors.
+    pub connections: usize,
+    /// Longest message in bytes; a longer one ends the connection. Bounds the receive buffer.
+    pub message_bytes: usize,
+    /// Bytes waiting for a client that does not read; more ends the connection. Nothing is lost: reports stay in the
+    /// store and come back by ResendRequest.
+    pub output_bytes: usize,
+    /// Time between connecting and a Logon.
+    pub logon_timeout_ns: u64,
+    /// Time that the client has to answer our Logout.
+    pub logout_timeout_ns: u64,
+    /// Longest HeartBtInt (tag 108) in seconds.
+    pub heartbeat_seconds: u64,
+    /// Furthest that SendingTime may be from our clock (FIX recommends two minutes).
+    pub sending_time_ns: u64,
+    /// Commands of one session without their event yet; the socket is not read while there are so many.
+    pub commands_in_flight: usize,
+    /// Cancels and replaces of one session that wait for their order's acknowledgement; more are rejected.
+    pub parked_requests: usize,
+    /// Messages of one session kept while a gap before them is being filled; later ones come again by the resend.
+    pub queued_messages: usize,
+    /// Ended orders remembered for status requests and late cancels; the oldest is forgotten first.
+    pub done_orders: usize,
+    /// Application messages of one session kept for ResendRequest; older ones are gap-filled.
+    pub resend_messages: usize,
+    /// Size at which the store file is rewritten without what is no longer needed.
+    pub store_bytes: u64,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            message_bytes: 8192,
+            output_bytes: 8 << 20,
+            logon_timeout_ns: 10_000_000_000,
+            logout_timeout_ns: 2_000_000_000,
+            heartbeat_seconds: 3600,
+            sending_time_ns: 120_000_000_000,
+            commands_in_flight: 4096,
+            parked_requests: 64,
+            queued_messages: 256,
+            done_orders: 100_000,
+            resend_messages: 1_000_000,
+            store_bytes: 1 << 30,
+        }
+    }
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// Number 0.
+    #[error("gateway number 0 is the operator's: use 1 or above")]
+    GatewayNumber,
+    /// Nobody to serve, or more than session numbers.
+    #[error("a gateway needs 1 to 65,534 users, not {0}")]
+    UserCount(usize),
+    /// A CompID, user name or password that cannot stand in a FIX field.
+    #[error("{field} of user {user} must be 1 to 64 printable ASCII characters without `=` and space")]
+    Text {
+        /// Position in the list, from 1.
+        user: usize,
+        /// Which field.
+        field: &'static str,
+    },
+    /// Our own CompID.
+    #[error("target_comp_id must be 1 to 64 printable ASCII characters without `=` and space")]
+    TargetCompId,
+    /// A CompID that is given twice.
+    #[error("sender_comp_id {0} is given to two users: a session has one user")]
+    DuplicateCompId(String),
+    /// An account that is given twice.
+    #[error("account {0} is given to two users: its reports can go to one session only")]
+    DuplicateAccount(AccountId),
+    /// WORLD or FEES.
+    #[error("account {0} cannot trade: client accounts start at 2")]
+    NotAClient(AccountId),
+    /// A limit that makes no sense.
+    #[error("limit {0} must be {1}")]
+    Limit(&'static str, &'static str),
+}
+
+impl GatewayConfig {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.gateway == 0 {
+            return Err(ConfigError::GatewayNumber);
+        }
+        if self.users.is_empty() || self.users.len() > 65_534 {
+            return Err(ConfigError::UserCount(self.users.len()));
+        }
+        if !is_field_text(&self.target_comp_id) {
+            return Err(ConfigError::TargetCompId);
+        }
+        let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+        for (index, user) in self.users.iter().enumerate() {
+            validate_user(index + 1, user)?;
+            if !names.insert(&user.sender_comp_id) {
+                return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
+            }
+            if !accounts.insert(user.account) {
+                return Err(ConfigError::DuplicateAccount(user.account));
+            }
+        }
+        self.limits.validate()
+    }
+}
+
+fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
+    let texts = [
+        ("sender_comp_id", &config.sender_comp_id),
+        ("username", &config.username),
+        ("password", &config.password),
+    ];
+    for (field, text) in texts {
+        if !is_field_text(text) {
+            return Err(ConfigError::Text { user, field });
+        }
+    }
+    if config.account < AccountId::FIRST_CLIENT {
+        return Err(ConfigError::NotAClient(config.account));
+    }
+    Ok(())
+}
+
+fn is_field_text(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=')
+}
+
+impl GatewayLimits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let checks = [
+            (self.connections >= 1, "connections", "1 or more"),
+            ((256..=65_536).contains(&self.message_bytes), "message_bytes", "256 to 65,536"),
+            (
+                self.output_bytes >= 4 * self.message_bytes,
+                "output_bytes",
+                "at least four times message_bytes",
+            ),
+            (self.logon_timeout_ns > 0, "logon_timeout_ns", "above 0"),
+            (self.commands_in_flight >= 1, "commands_in_flight", "1 or more"),
+            (self.done_orders >= 1, "done_orders", "1 or more"),
+            (self.resend_messages >= 1, "resend_messages", "1 or more"),
+        ];
+        match checks.iter().find(|check| !check.0) {
+            Some(&(_, name, range)) => Err(ConfigError::Limit(name, range)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str, account: u32) -> UserConfig {
+        UserConfig {
+            sender_comp_id: name.to_owned(),
+            username: "u".to_owned(),
+            password: "secret".to_owned(),
+            account: AccountId(account),
+            self_trade_prevention: SelfTradePrevention::CancelNewest,
+            reset_on_disconnect: false,
+        }
+    }
+
+    fn config(users: Vec<UserConfig>) -> GatewayConfig {
+        GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), PathBuf::from("x"), users)
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert_eq!(config(vec![user("A", 2), user("B", 3)]).validate(), Ok(()));
+        assert_eq!(config(vec![]).validate(), Err(ConfigError::UserCount(0)));
+        let twice = config(vec![user("A", 2), user("A", 3)]);
+        assert_eq!(twice.validate(), Err(ConfigError::DuplicateCompId("A".to_owned())));
+        let twice = config(vec![user("A", 2), user("B", 2)]);
+        assert_eq!(twice.validate(), Err(ConfigError::DuplicateAccount(AccountId(2))));
+        assert_eq!(config(vec![user("A", 1)]).validate(), Err(ConfigError::NotAClient(AccountId(1))));
+        let space = config(vec![user("A B", 2)]);
+        assert_eq!(space.validate(), Err(ConfigError::Text { user: 1, field: "sender_comp_id" }));
+        let mut small = config(vec![user("A", 2)]);
+        small.limits.message_bytes = 10;
+        assert_eq!(small.validate(), Err(ConfigError::Limit("message_bytes", "256 to 65,536")));
+    }
+
+    #[test]
+    fn passwords_are_never_printed() {
+        let text = format!("{:?}", config(vec![user("A", 2)]));
+        assert!(!text.contains("secret") && text.contains("(hidden)"));
+    }
+}

@@ -1,0 +1,511 @@
+//! The gateway without its sockets: connections as byte streams in and out, commands out through a [`CommandPort`],
+//! events in.
+//!
+//! One duty cycle is: events ([`Gateway::on_event`]), received bytes ([`Gateway::receive`]), time
+//! ([`Gateway::on_tick`]), then [`Gateway::commit`]; only after it has returned `true` may what stands in
+//! [`Gateway::output`] be sent.
+
+mod client;
+mod logon;
+mod order_entry;
+
+use std::collections::HashMap;
+use std::io;
+
+use machine::{Record, Source};
+use protocol::AccountId;
+
+use crate::config::{ConfigError, GatewayConfig};
+use crate::fix::{BEGIN_STRING, FieldIndex, Frame, Message, find_frame, tags};
+use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
+use crate::session::{Session, Verdict};
+use crate::store::{Store, StoreError};
+use client::Client;
+
+/// Where commands go: a ring to the sequencer.
+pub trait CommandPort {
+    /// Hands over one command of a session of this gateway. `false` says that there is no room now; the gateway asks
+    /// again later and reads no more from that client until then.
+    fn try_send(&mut self, session: u16, kind: u16, schema_version: u8, body: &[u8]) -> bool;
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// The configuration is wrong.
+    #[error("FIX gateway configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The session store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or socket failed.
+    #[error("FIX gateway: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Counts of what went on, for the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GatewayCounters {
+    /// Logons accepted.
+    pub logons: u64,
+    /// Logons refused.
+    pub refused_logons: u64,
+    /// Messages received in whole.
+    pub messages_in: u64,
+    /// Bytes skipped because they were no message.
+    pub garbled_bytes: u64,
+    /// Commands handed to the sequencer.
+    pub commands: u64,
+    /// Times that a client had to wait because the ring was full or too much was in flight.
+    pub stalls: u64,
+    /// Connections closed because the client did not read.
+    pub slow_consumers: u64,
+    /// Application messages sent or stored for a client that is away.
+    pub reports: u64,
+}
+
+/// A connection's place in the gateway.
+pub type LinkId = usize;
+
+/// One byte stream.
+struct Link {
+    input: Vec<u8>,
+    /// Output of a link without a session; a session has its own.
+    wire: Vec<u8>,
+    client: Option<usize>,
+    opened_ns: u64,
+    /// Set when it shall be closed once its output has been sent.
+    closing: Option<&'static str>,
+    stalled: bool,
+}
+
+/// What became of a message.
+enum Flow {
+    Next,
+    /// It could not be dealt with now and has not been received.
+    Stalled,
+}
+
+/// The gateway. See the module's documentation.
+pub struct Gateway {
+    config: GatewayConfig,
+    clients: Vec<Client>,
+    by_comp_id: HashMap<Vec<u8>, usize>,
+    orders: Orders,
+    store: Store,
+    links: Vec<Option<Link>>,
+    index: FieldIndex,
+    counters: GatewayCounters,
+    /// Numbers the reports that have no event.
+    local_reports: u64,
+    /// Sequence of the last command whose events have all been folded.
+    applied: u64,
+    /// Sequence and next index of the command whose events are coming in.
+    current: Option<(u64, u32)>,
+    shutting_down: bool,
+}
+
+impl Gateway {
+    /// Checks the configuration and opens the session store.
+    ///
+    /// # Errors
+    /// [`GatewayError`]
+    pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
+        config.validate()?;
+        let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
+        let limits = &config.limits;
+        let store =
+            Store::open(&config.store_path, config.gateway, &names, limits.resend_messages, limits.store_bytes)?;
+        let accounts: Vec<AccountId> = config.users.iter().map(|user| user.account).collect();
+        let sessions = names.iter().enumerate();
+        let clients = sessions
+            .map(|(index, name)| Client::new(Session::new(index, &config.target_comp_id, name, limits, &store)))
+            .collect();
+        let by_comp_id = names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
+        Ok(Self {
+            clients,
+            by_comp_id,
+            orders: Orders::new(&accounts, limits.done_orders),
+            store,
+            links: Vec::new(),
+            index: FieldIndex::new(),
+            counters: GatewayCounters::default(),
+            local_reports: 0,
+            applied: 0,
+            current: None,
+            shutting_down: false,
+            config,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &GatewayConfig {
+        &self.config
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub fn counters(&self) -> GatewayCounters {
+        self.counters
+    }
+
+    /// The orders as events have told them.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// Sequence of the last command whose events have all been folded; 0 before the first.
+    #[must_use]
+    pub fn applied_sequence(&self) -> u64 {
+        self.applied
+    }
+
+    /// Folds one event, live or recovered, and writes its reports. At start-up the recovered events come first, from
+    /// the journal's first to its last: those that the store has seen rebuild the orders only, later ones give the
+    /// reports that the last process did not get to write.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the gateway must stop then.
+    pub fn on_event(&mut self, event: Record<'_>, now_ns: u64) -> io::Result<()> {
+        let header = event.header();
+        if header.sequence <= self.applied {
+            return Ok(());
+        }
+        let index = match self.current {
+            Some((sequence, index)) if sequence == header.sequence => index,
+            _ => 0,
+        };
+        self.current = Some((header.sequence, index + 1));
+        let client = self.client_of(header.source);
+        if index == 0
+            && let Some(client) = client
+        {
+            self.clients[client].match_request(event);
+        }
+        let request = client.and_then(|client| self.clients[client].current_request());
+        let reports = self.orders.apply(event, index, request);
+        if header.sequence > self.store.applied() {
+            for report in reports.iter().flatten() {
+                self.write_report(report, now_ns);
+            }
+        }
+        if event.is_last_event() {
+            self.current = None;
+            self.applied = header.sequence;
+            if let Some(client) = client {
+                self.clients[client].finish_request();
+            }
+            if self.store.pending_bytes() > 1 << 20 {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn client_of(&self, source: Source) -> Option<usize> {
+        let client = usize::from(source.session).checked_sub(1)?;
+        (source.gateway == self.config.gateway && client < self.clients.len()).then_some(client)
+    }
+
+    fn write_report(&mut self, report: &Report, now_ns: u64) {
+        self.counters.reports += 1;
+        let session = &mut self.clients[report.session()].session;
+        let catalog = &self.orders.catalog;
+        match report {
+            Report::Execution(body) => session.send_application(b"8", now_ns, &mut self.store, |writer| {
+                write_execution(writer, catalog, body, None, None);
+            }),
+            Report::CancelReject(body) => {
+                session.send_application(b"9", now_ns, &mut self.store, |writer| write_cancel_reject(writer, body));
+            }
+        }
+    }
+
+    /// Makes everything so far survive the process. `false` when events of a command are still to come: then nothing
+    /// may be sent yet.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the gateway must stop then.
+    pub fn commit(&mut self) -> io::Result<bool> {
+        if self.current.is_some() {
+            return Ok(false);
+        }
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            self.store.next_in_is(index, client.processed_in());
+        }
+        self.store.commit(self.applied.max(self.store.applied()), false)?;
+        Ok(true)
+    }
+
+    /// A client has connected. `None` when there are as many as allowed: close it.
+    pub fn connect(&mut self, now_ns: u64) -> Option<LinkId> {
+        let link = Link {
+            input: Vec::new(),
+            wire: Vec::new(),
+            client: None,
+            opened_ns: now_ns,
+            closing: None,
+            stalled: false,
+        };
+        let free = self.links.iter().position(Option::is_none);
+        if self.shutting_down || free.unwrap_or(self.links.len()) >= self.config.limits.connections {
+            return None;
+        }
+        match free {
+            Some(at) => self.links[at] = Some(link),
+            None => self.links.push(Some(link)),
+        }
+        Some(free.unwrap_or(self.links.len() - 1))
+    }
+
+    fn link(&mut self, link: LinkId) -> &mut Link {
+        self.links[link].as_mut().expect("the transport names links that are connected")
+    }
+
+    /// Received bytes that have not been dealt with; the transport appends to it.
+    pub fn input(&mut self, link: LinkId) -> &mut Vec<u8> {
+        &mut self.link(link).input
+    }
+
+    /// Bytes to send; the transport removes what it has sent.
+    pub fn output(&mut self, link: LinkId) -> &mut Vec<u8> {
+        match self.link(link).client {
+            Some(client) => self.clients[client].session.wire(),
+            None => &mut self.link(link).wire,
+        }
+    }
+
+    /// Why the link shall be closed once its output has been sent, if it shall.
+    #[must_use]
+    pub fn closing(&self, link: LinkId) -> Option<&'static str> {
+        self.links[link].as_ref().and_then(|link| link.closing)
+    }
+
+    /// Whether the link's input waits for room for commands: read no more from it.
+    #[must_use]
+    pub fn is_stalled(&self, link: LinkId) -> bool {
+        self.links[link].as_ref().is_some_and(|link| link.stalled)
+    }
+
+    /// CompID of the client on this link, once it is logged on.
+    #[must_use]
+    pub fn comp_id(&self, link: LinkId) -> Option<&str> {
+        let client = self.links[link].as_ref()?.client?;
+        Some(&self.config.users[client].sender_comp_id)
+    }
+
+    /// The link is gone; its place is free again.
+    pub fn disconnect(&mut self, link: LinkId) {
+        self.detach(link);
+        self.links[link] = None;
+    }
+
+    /// Parts a link from its session, which keeps its state.
+    fn detach(&mut self, link: LinkId) {
+        let Some(client) = self.link(link).client.take() else { return };
+        let session = &mut self.clients[client].session;
+        let mut wire = std::mem::take(session.wire());
+        session.on_disconnect();
+        if self.config.users[client].reset_on_disconnect {
+            self.reset(client);
+        }
+        self.clients[client].link = None;
+        self.link(link).wire.append(&mut wire);
+    }
+
+    fn reset(&mut self, client: usize) {
+        self.clients[client].session.reset(&mut self.store);
+        self.clients[client].forget_sequences();
+    }
+
+    fn close(&mut self, link: LinkId, reason: &'static str) {
+        self.detach(link);
+        let link = self.link(link);
+        link.closing = Some(reason);
+        link.input.clear();
+        link.stalled = false;
+    }
+
+    /// Deals with what has been received on a link, as far as there is room for commands.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn receive(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        let mut index = std::mem::take(&mut self.index);
+        let mut input = std::mem::take(self.input(link));
+        let result = self.receive_all(link, &input, &mut index, now_ns, port);
+        self.index = index;
+        let used = result?;
+        if self.closing(link).is_none() {
+            input.drain(..used);
+            *self.input(link) = input;
+        }
+        Ok(())
+    }
+
+    fn receive_all(
+        &mut self,
+        link: LinkId,
+        input: &[u8],
+        index: &mut FieldIndex,
+        now_ns: u64,
+        port: &mut dyn CommandPort,
+    ) -> io::Result<usize> {
+        let mut at = 0;
+        self.link(link).stalled = false;
+        while self.closing(link).is_none() {
+            if !self.receive_queued(link, index, now_ns, port)? {
+                break;
+            }
+            match find_frame(&input[at..], self.config.limits.message_bytes) {
+                Frame::Incomplete => break,
+                Frame::TooLong => self.on_too_long(link, now_ns),
+                Frame::Garbled(skip) => {
+                    at += skip;
+                    self.on_garbled(link, skip);
+                }
+                Frame::Complete(length) => {
+                    let bytes = &input[at..at + length];
+                    let flow = match index.parse(bytes) {
+                        Some(message) => self.on_message(link, &message, false, now_ns, port)?,
+                        None => {
+                            self.on_garbled(link, length);
+                            Flow::Next
+                        }
+                    };
+                    if matches!(flow, Flow::Stalled) {
+                        break;
+                    }
+                    at += length;
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// Messages that came ahead of a gap and are now in sequence. `false`: stalled.
+    fn receive_queued(
+        &mut self,
+        link: LinkId,
+        index: &mut FieldIndex,
+        now_ns: u64,
+        port: &mut dyn CommandPort,
+    ) -> io::Result<bool> {
+        while let Some(client) = self.link(link).client {
+            let Some(bytes) = self.clients[client].session.take_queued() else { break };
+            let message = index.parse(&bytes).expect("only messages that could be parsed are queued");
+            if matches!(self.on_message(link, &message, true, now_ns, port)?, Flow::Stalled) {
+                self.clients[client].session.put_back_queued(bytes);
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn on_garbled(&mut self, link: LinkId, bytes: usize) {
+        self.counters.garbled_bytes += bytes as u64;
+        if self.link(link).client.is_none() {
+            self.close(link, "received bytes that are no FIX message before the Logon");
+        }
+    }
+
+    fn on_too_long(&mut self, link: LinkId, now_ns: u64) {
+        if let Some(client) = self.link(link).client {
+            let text = format!("message longer than {} bytes", self.config.limits.message_bytes);
+            self.clients[client].session.begin_logout(&text, now_ns, &mut self.store);
+        }
+        self.close(link, "received a message longer than allowed");
+    }
+
+    fn on_message(
+        &mut self,
+        link: LinkId,
+        message: &Message<'_>,
+        again: bool,
+        now_ns: u64,
+        port: &mut dyn CommandPort,
+    ) -> io::Result<Flow> {
+        let Some(client) = self.link(link).client else {
+            self.counters.messages_in += 1;
+            self.on_first_message(link, message, now_ns);
+            return Ok(Flow::Next);
+        };
+        let resets = self.clients[client].session.resets();
+        let verdict = self.clients[client].session.on_message(message, again, now_ns, &mut self.store)?;
+        if self.clients[client].session.resets() != resets {
+            self.clients[client].forget_sequences();
+        }
+        match verdict {
+            Verdict::Handled => {}
+            Verdict::Disconnect(reason) => self.close(link, reason),
+            Verdict::Application => {
+                if !self.on_application(client, message, now_ns, port) {
+                    self.counters.stalls += 1;
+                    self.link(link).stalled = true;
+                    return Ok(Flow::Stalled);
+                }
+                self.clients[client].session.advance();
+            }
+        }
+        self.counters.messages_in += 1;
+        Ok(Flow::Next)
+    }
+
+    /// Time has passed: timeouts, heartbeats, requests that waited.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        for link in 0..self.links.len() {
+            let Some(open) = &self.links[link] else { continue };
+            if open.closing.is_some() {
+                continue;
+            }
+            let Some(client) = open.client else {
+                let waited_ns = now_ns.saturating_sub(open.opened_ns);
+                if waited_ns >= self.config.limits.logon_timeout_ns {
+                    self.close(link, "no Logon in time");
+                }
+                continue;
+            };
+            let session = &mut self.clients[client].session;
+            if let Verdict::Disconnect(reason) = session.on_tick(now_ns, &mut self.store)? {
+                self.close(link, reason);
+            } else if session.wire().len() > self.config.limits.output_bytes {
+                self.counters.slow_consumers += 1;
+                session.wire().clear();
+                self.close(link, "slow consumer: too many bytes not read");
+            }
+        }
+        for client in 0..self.clients.len() {
+            self.release_parked(client, now_ns, port);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye to everybody with `text`, and takes no more connections. Go on with duty cycles until
+    /// [`Gateway::is_drained`]; whoever does not answer is disconnected after the logout timeout.
+    pub fn begin_shutdown(&mut self, text: &str, now_ns: u64) {
+        self.shutting_down = true;
+        for link in 0..self.links.len() {
+            match self.links[link].as_ref().map(|link| link.client) {
+                Some(Some(client)) => self.clients[client].session.begin_logout(text, now_ns, &mut self.store),
+                Some(None) => self.close(link, "shutting down"),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether nobody is connected any more.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.links.iter().all(Option::is_none)
+    }
+}
+
+/// Whether the message says that it is of our version.
+fn is_our_version(message: &Message<'_>) -> bool {
+    message.get(tags::BEGIN_STRING) == Some(BEGIN_STRING)
+}
