@@ -1,1 +1,5 @@
-//! Criterion benchmarks and side-by-side runs.
+//! Criterion benchmarks and side-by-side runs: the workloads, and how they are played on a book.
+
+pub mod book_driver;
+pub mod trace;
+pub mod workload;

@@ -33,21 +33,17 @@ struct Branch {
 }
 
 impl Branch {
+    /// An indexed load: as a choice it would be a branch that nothing can predict.
     #[inline(always)]
     fn child(&self, price_ticks: PriceTicks) -> u32 {
-        let [zero, one] = self.children;
-        if direction(price_ticks, self.bit) { one } else { zero }
-    }
-
-    fn child_mut(&mut self, one: bool) -> &mut u32 {
-        let [zero_child, one_child] = &mut self.children;
-        if one { one_child } else { zero_child }
+        self.children[direction(price_ticks, self.bit)]
     }
 }
 
+/// Index of the child that a price goes to.
 #[inline(always)]
-fn direction(price_ticks: PriceTicks, bit: u32) -> bool {
-    price_ticks >> bit & 1 == 1
+fn direction(price_ticks: PriceTicks, bit: u32) -> usize {
+    (price_ticks >> (bit & 63) & 1) as usize
 }
 
 /// The tree of one book.
@@ -151,8 +147,8 @@ impl FarPool {
             self.node_mut(above).below = node;
         }
         let tagged = node | NODE;
-        let one = direction(price_ticks, gap.bit);
-        let children = if one { [gap.subtree, tagged] } else { [tagged, gap.subtree] };
+        let mut children = [gap.subtree; 2];
+        children[direction(price_ticks, gap.bit)] = tagged;
         let branch = self.take_branch(Branch { children, bit: gap.bit });
         self.attach(tree, gap.parent, price_ticks, branch);
         node
@@ -171,8 +167,8 @@ impl FarPool {
         if parent == NIL {
             tree.root = NIL;
         } else {
-            let branch = self.branch_mut(parent);
-            let sibling = *branch.child_mut(!direction(price_ticks, branch.bit));
+            let branch = self.branch(parent);
+            let sibling = branch.children[1 - direction(price_ticks, branch.bit)];
             self.attach(tree, grandparent, price_ticks, sibling);
             self.give_branch(parent);
         }
@@ -214,14 +210,13 @@ impl FarPool {
 
     /// The levels next below and above a price that belongs into a gap: all of the gap's subtree is on one side.
     fn neighbours(&self, gap: &Gap, price_ticks: PriceTicks) -> (u32, u32) {
-        let above_subtree = direction(price_ticks, gap.bit);
+        let towards = direction(price_ticks, gap.bit);
         let mut at = gap.subtree;
         while at & NODE == 0 {
-            let [zero, one] = self.branch(at).children;
-            at = if above_subtree { one } else { zero };
+            at = self.branch(at).children[towards];
         }
         let node = at & !NODE;
-        if above_subtree { (node, self.node(node).above) } else { (self.node(node).below, node) }
+        if towards == 1 { (node, self.node(node).above) } else { (self.node(node).below, node) }
     }
 
     /// Puts `child` under `parent`, on the price's side.
@@ -230,7 +225,7 @@ impl FarPool {
             tree.root = child;
         } else {
             let branch = self.branch_mut(parent);
-            *branch.child_mut(direction(price_ticks, branch.bit)) = child;
+            branch.children[direction(price_ticks, branch.bit)] = child;
         }
     }
 

@@ -1,0 +1,139 @@
+//! Memory: nothing is allocated once table and book exist, and what they reserve is what the design says.
+
+use orderbook::{Book, MatchSink, Order, OrderBook, OrderTable, Stop, Taker};
+use protocol::{
+    AccountId, CreateInstrument, MAX_PRICE_TICKS, NewOrder, OrderId, QuantityLots, SelfTradePrevention, Side,
+};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Calls and bytes of this thread, so that the harness and other tests do not count.
+    static ALLOCATED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+struct Counting;
+
+impl Counting {
+    fn count(bytes: usize) {
+        let _ = ALLOCATED.try_with(|cell| {
+            let (calls, sum) = cell.get();
+            cell.set((calls + 1, sum + bytes as u64));
+        });
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size());
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count(layout.size());
+        // SAFETY: the caller keeps `alloc_zeroed`'s contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count(size);
+        // SAFETY: the caller keeps `realloc`'s contract.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Calls and bytes that `work` allocates on this thread.
+fn allocated<T>(work: impl FnOnce() -> T) -> ((u64, u64), T) {
+    let before = ALLOCATED.get();
+    let result = work();
+    let after = ALLOCATED.get();
+    ((after.0 - before.0, after.1 - before.1), result)
+}
+
+struct Ignore;
+
+impl MatchSink for Ignore {
+    fn on_fill(&mut self, _maker: &mut Order, _quantity_lots: QuantityLots) {}
+    fn on_self_trade_canceled(&mut self, _maker: &Order) {}
+}
+
+/// Enters an order at a price, or cancels when the table is full.
+fn enter_or_cancel(
+    book: &mut OrderBook,
+    table: &mut OrderTable,
+    rng: &mut SmallRng,
+    sequence: u64,
+    price: i64,
+) {
+    let side = if rng.random() { Side::Buy } else { Side::Sell };
+    let Some(slot) = table.next_slot() else {
+        let slot = rng.random_range(0..table.capacity());
+        if table.get(slot).is_some() {
+            book.unlink(table, slot);
+            table.remove(slot);
+        }
+        return;
+    };
+    let account = AccountId(rng.random_range(2..9));
+    let quantity_lots = rng.random_range(1..50);
+    let new_order =
+        NewOrder { price_ticks: price, quantity_lots, account, side: side.code(), ..Default::default() };
+    table.insert(Order::new(OrderId::new(sequence, slot), &new_order, 0, 0));
+    let self_trade_prevention = SelfTradePrevention::CancelOldest;
+    let taker =
+        Taker { account, side, limit: Some(price), quantity_lots, self_trade_prevention, max_fills: 100 };
+    if book.fillable(table, &taker) && book.cost(table, side, quantity_lots).available_lots < quantity_lots {
+        panic!("what can be filled is offered");
+    }
+    let execution = book.execute(table, &taker, &mut Ignore);
+    if matches!(execution.stop, Stop::NoLiquidity | Stop::LimitPrice) {
+        table.get_mut(slot).expect("live").leaves_lots = execution.remaining_lots;
+        book.rest(table, slot);
+    } else {
+        table.remove(slot);
+    }
+}
+
+#[test]
+fn nothing_is_allocated_after_the_start() {
+    let mut rng = SmallRng::seed_from_u64(1);
+    let mut table = OrderTable::with_capacity(1_000);
+    let mut book = OrderBook::new(&CreateInstrument::default());
+    let ((calls, _), ()) = allocated(|| {
+        for sequence in 1..200_000u64 {
+            let bits = rng.random_range(0..40);
+            let centre = (sequence as i64 / 1_000 * 7_919_777) % MAX_PRICE_TICKS;
+            let price = match rng.random_range(0..3) {
+                0 => rng.random_range(1i64 << bits..2 << bits),
+                1 => centre + rng.random_range(1..20_000) * 100,
+                _ => centre + rng.random_range(1..1_000),
+            };
+            enter_or_cancel(&mut book, &mut table, &mut rng, sequence, price.min(MAX_PRICE_TICKS));
+        }
+    });
+    assert_eq!(calls, 0, "allocations after the start");
+    assert!(book.levels(&table, Side::Buy).count() > 10, "the test keeps a book");
+    book.check_invariants(&table);
+}
+
+#[test]
+fn ten_thousand_empty_books_fit_into_a_gibibyte() {
+    let ((_, bytes), book) = allocated(|| OrderBook::new(&CreateInstrument::default()));
+    let bytes = bytes + size_of_val(&book) as u64;
+    assert!(bytes * 10_000 < 1 << 30, "an empty book takes {bytes} bytes");
+    let ((_, bytes), table) = allocated(|| OrderTable::with_capacity(1_000));
+    assert_eq!(table.capacity(), 1_000);
+    assert_eq!(bytes / 1_000, 64 + 40 + 12, "order, far level and branch");
+}
