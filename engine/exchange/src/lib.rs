@@ -1,3 +1,37 @@
 //! Order book, wallet, risk and fees as one state machine.
+//!
+//! [`Exchange`] answers each command of `docs/exchange.md` with events. It joins three things that do not know each
+//! other: the order table and one book per instrument (`orderbook`), the balances (`wallet`), and here the checks, the
+//! holds, the fees and the index of client order ids.
+//!
+//! ```text
+//!  command ─▶ checks ─▶ hold ─▶ OrderAccepted ─▶ book.execute ─▶ rest / cancel the remainder
+//!                                                  │ on_fill
+//!                                                  ▼
+//!                                      fees, wallet, Trade event
+//! ```
+//!
+//! With the feature `oracle` there is [`naive::NaiveExchange`], written a second time from the same page for
+//! obviousness; the lock-step test compares the two byte by byte.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod administration;
+mod client_index;
+mod exchange;
+mod instrument;
+mod limits;
+#[cfg(feature = "oracle")]
+pub mod naive;
+mod orders;
+mod queries;
+mod replace;
+mod request;
+mod settlement;
+mod terms;
+
+pub use exchange::Exchange;
+pub use limits::{LimitsError, MAX_ACCOUNTS, MAX_BALANCES, MAX_FILLS_PER_COMMAND, check_limits};
+pub use queries::{Counts, RestingOrder};

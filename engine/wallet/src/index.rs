@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn pairs_whose_home_is_the_last_entry_wrap_around() {
         let mut index = BalanceIndex::with_capacity(4);
-        let last: Vec<u32> = (1..10_000).filter(|&account| home(AccountId(account), 1, 8) == 7).take(3).collect();
+        let last: Vec<u32> =
+            (1..10_000).filter(|&account| home(AccountId(account), 1, 8) == 7).take(3).collect();
         for (slot, &account) in last.iter().enumerate() {
             index.insert(AccountId(account), 1, slot as u32);
         }

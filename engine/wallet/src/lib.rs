@@ -49,6 +49,22 @@ impl Balance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BalanceSlot(u32);
 
+impl BalanceSlot {
+    /// As a number, for a caller that keeps it in a record of its own.
+    #[inline]
+    #[must_use]
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// From [`BalanceSlot::to_bits`] of the same wallet.
+    #[inline]
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
+
 /// Most decimal places of an asset: 10^18 minor units are the largest power of ten within `MAX_AMOUNT_MINOR`.
 const MAX_SCALE: u8 = 18;
 
@@ -197,10 +213,7 @@ impl Wallet {
     pub fn balance(&self, account: AccountId, asset: AssetId) -> Balance {
         if account == AccountId::WORLD {
             let entry = self.assets.get((asset as usize).wrapping_sub(1));
-            return Balance {
-                balance_minor: entry.map_or(0, |entry| -entry.issued_minor),
-                held_minor: 0,
-            };
+            return Balance { balance_minor: entry.map_or(0, |entry| -entry.issued_minor), held_minor: 0 };
         }
         self.find(account, asset).map_or(Balance::default(), |slot| *self.at(slot))
     }

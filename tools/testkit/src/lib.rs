@@ -1,1 +1,11 @@
-//! Counting allocator, temporary folders, scenario files, data paths.
+//! What tests share: a counting allocator, random numbers that follow from a printed seed, records, data paths.
+
+mod allocation;
+mod data;
+mod random;
+mod records;
+
+pub use allocation::{CountingAllocator, allocations};
+pub use data::shared_data;
+pub use random::{Random, fresh_seed};
+pub use records::RecordBytes;

@@ -1,0 +1,224 @@
+//! The fast exchange against the naive one, command by command.
+//!
+//! `RIALTO_LOCKSTEP_COMMANDS` sets how many commands each seed plays; the default takes a few seconds in all.
+
+mod commands;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commands::{Commands, Known};
+use exchange::Exchange;
+use exchange::naive::NaiveExchange;
+use ledger::Ledger;
+use machine::{EventBuffer, Projection, Record, StateMachine, step};
+use orderbook::{NaiveBook, OrderBook};
+use protocol::{
+    AccountId, CancelReason, CommandKind, EventKind, NewOrder, OrderAccepted, OrderCanceled, OrderReplaced,
+    RejectReason, Rejected, Side,
+};
+use testkit::fresh_seed;
+
+/// Commands per exchange; then another one with other limits begins.
+const COMMANDS_PER_RUN: u64 = 500;
+
+/// What has been seen, so that a generator that no longer reaches a rule fails the test.
+#[derive(Default)]
+struct Seen {
+    events: BTreeMap<u16, u64>,
+    rejects: BTreeSet<u16>,
+    cancels: BTreeSet<u8>,
+    kept_priority: BTreeSet<u8>,
+}
+
+struct Pair {
+    fast: Exchange<OrderBook>,
+    /// The same with the naive book and another hash seed: state hashes must agree.
+    other: Exchange<NaiveBook>,
+    naive: NaiveExchange,
+    ledger: Ledger,
+    fast_events: EventBuffer,
+    other_events: EventBuffer,
+    naive_events: EventBuffer,
+}
+
+impl Pair {
+    fn new(commands: &Commands) -> Self {
+        let limits = commands.limits;
+        let fast = Exchange::new(limits).expect("good limits");
+        let room = fast.max_event_bytes();
+        Self {
+            other: Exchange::with_hash_seed(limits, 0xDEAD_BEEF).expect("good limits"),
+            naive: NaiveExchange::new(limits),
+            ledger: Ledger::new(),
+            fast_events: EventBuffer::with_capacity(room),
+            other_events: EventBuffer::with_capacity(room),
+            naive_events: EventBuffer::with_capacity(room),
+            fast,
+        }
+    }
+
+    fn play(&mut self, command: Record<'_>, seen: &mut Seen, known: &mut Vec<Known>) {
+        for events in [&mut self.fast_events, &mut self.other_events, &mut self.naive_events] {
+            events.clear();
+        }
+        let before = self.fast.state_hash();
+        step(&mut self.naive, command, &mut self.naive_events);
+        step(&mut self.fast, command, &mut self.fast_events);
+        step(&mut self.other, command, &mut self.other_events);
+        assert_eq!(describe(&self.fast_events), describe(&self.naive_events), "events of {command:?}");
+        assert_eq!(self.fast_events.bytes(), self.naive_events.bytes());
+        assert_eq!(self.fast_events.bytes(), self.other_events.bytes());
+        for event in self.fast_events.records() {
+            note(event, seen, known);
+            self.ledger.apply(event);
+            if event.header().kind == EventKind::Rejected.code() {
+                assert_eq!(self.fast.state_hash(), before, "a rejected command changed something");
+            }
+        }
+        assert_eq!(self.fast.state_hash(), self.other.state_hash(), "the hash depends on what it must not");
+        self.check_books();
+        self.check_money();
+    }
+
+    /// Never crossed, and every order where the naive book has it: best price first, oldest first.
+    fn check_books(&self) {
+        self.fast.check_invariants();
+        for created in self.fast.instruments() {
+            for side in [Side::Buy, Side::Sell] {
+                let fast: Vec<_> =
+                    self.fast.orders(created.instrument, side).map(|order| order.order_id).collect();
+                assert_eq!(fast, self.naive.book(created.instrument, side), "{side:?} of {created:?}");
+            }
+            let best =
+                |side| self.fast.levels(created.instrument, side).next().map(|level| level.price_ticks);
+            if let (Some(buy), Some(sell)) = (best(Side::Buy), best(Side::Sell)) {
+                assert!(buy < sell, "crossed: {buy} {sell}");
+            }
+        }
+    }
+
+    /// Wallet, naive exchange and ledger agree; assets sum to zero; holds are those of the live orders.
+    fn check_money(&self) {
+        assert_eq!(self.ledger.error(), None);
+        assert_eq!(self.ledger.check(), Ok(()));
+        let mut wallet: Vec<_> = self.fast.wallet().balances().collect();
+        wallet.sort_by_key(|&(account, asset, _)| (account, asset));
+        let naive: Vec<_> = self.naive.balances().collect();
+        assert_eq!(wallet.len(), naive.len());
+        let mut held: BTreeMap<(AccountId, u32), i64> = BTreeMap::new();
+        for created in self.fast.instruments() {
+            for (side, asset) in [(Side::Buy, created.quote_asset), (Side::Sell, created.base_asset)] {
+                for order in self.fast.orders(created.instrument, side) {
+                    *held.entry((order.account, asset)).or_default() += order.hold_minor;
+                }
+            }
+        }
+        for ((account, asset, balance), naive) in wallet.into_iter().zip(naive) {
+            let (owned, reserved) = (balance.balance_minor, balance.held_minor);
+            assert_eq!((account, asset, owned.into(), reserved.into()), naive);
+            let folded = self.ledger.balance(account, asset);
+            assert_eq!((folded.balance_minor, folded.held_minor), (owned, reserved));
+            assert!(0 <= reserved && reserved <= owned, "{account} holds {reserved} of {owned}");
+            assert_eq!(held.remove(&(account, asset)).unwrap_or(0), reserved, "holds of {account}");
+        }
+        assert!(held.is_empty());
+        for asset in self.fast.assets() {
+            let of_asset = self.fast.wallet().balances().filter(|entry| entry.1 == asset.asset);
+            let others: i64 = of_asset.map(|entry| entry.2.balance_minor).sum();
+            assert_eq!(others + self.fast.balance(AccountId::WORLD, asset.asset).balance_minor, 0);
+        }
+    }
+}
+
+/// Events for people, so that a difference can be read.
+fn describe(events: &EventBuffer) -> Vec<String> {
+    let text = |event: Record<'_>| {
+        let kind = EventKind::from_code(event.header().kind).map_or("?", EventKind::name);
+        format!("{kind} {:?}", event.body())
+    };
+    events.records().map(text).collect()
+}
+
+fn note(event: Record<'_>, seen: &mut Seen, known: &mut Vec<Known>) {
+    *seen.events.entry(event.header().kind).or_default() += 1;
+    if let Some(it) = event.body_as::<OrderAccepted>() {
+        let OrderAccepted { order_id, account, instrument, price_ticks, quantity_lots, .. } = *it;
+        known.push(Known { order_id, account, instrument, price_ticks, quantity_lots });
+    } else if let Some(it) = event.body_as::<OrderReplaced>() {
+        seen.kept_priority.insert(it.kept_priority);
+        if let Some(known) = known.iter_mut().find(|known| known.order_id == it.order_id) {
+            (known.price_ticks, known.quantity_lots) = (it.price_ticks, it.quantity_lots);
+        }
+    } else if let Some(it) = event.body_as::<OrderCanceled>() {
+        seen.cancels.insert(it.reason);
+    } else if let Some(it) = event.body_as::<Rejected>() {
+        seen.rejects.insert(it.reason);
+    }
+}
+
+fn run(seed: u64, seen: &mut Seen) {
+    let mut commands = Commands::new(seed);
+    let mut pair = Pair::new(&commands);
+    for command in commands.opening() {
+        pair.play(command.record(), seen, &mut commands.known);
+    }
+    for number in 0..COMMANDS_PER_RUN {
+        let command = if number == COMMANDS_PER_RUN - 1 { commands.exhausted() } else { commands.draw() };
+        let mut known = core::mem::take(&mut commands.known);
+        pair.play(command.record(), seen, &mut known);
+        commands.known = known;
+    }
+}
+
+/// Says which seed failed; the run's own panic message says why.
+struct FailingSeed(u64);
+
+impl Drop for FailingSeed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("lock-step failed with seed {:#x}: set RIALTO_LOCKSTEP_SEED to it", self.0);
+        }
+    }
+}
+
+fn number_from_environment(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    let digits = text.strip_prefix("0x");
+    let number = digits.map_or_else(|| text.parse(), |digits| u64::from_str_radix(digits, 16));
+    Some(number.unwrap_or_else(|error| panic!("{name}={text}: {error}")))
+}
+
+fn runs(first_seed: u64, seen: &mut Seen) {
+    let commands = number_from_environment("RIALTO_LOCKSTEP_COMMANDS").unwrap_or(20_000);
+    for number in 0..commands.div_ceil(COMMANDS_PER_RUN) {
+        let seed = first_seed.wrapping_add(number);
+        let _failing = FailingSeed(seed);
+        run(seed, seen);
+    }
+}
+
+#[test]
+fn the_exchange_does_what_the_naive_one_does() {
+    let mut seen = Seen::default();
+    runs(1, &mut seen);
+    for kind in EventKind::ALL {
+        let times = seen.events.get(&kind.code()).copied().unwrap_or(0);
+        assert!(times > 10, "{} was seen {times} times only", kind.name());
+    }
+    for reason in RejectReason::ALL {
+        assert!(seen.rejects.contains(&reason.code()), "{} was never given", reason.name());
+    }
+    for reason in CancelReason::ALL {
+        assert!(seen.cancels.contains(&reason.code()), "{} was never given", reason.name());
+    }
+    assert_eq!(seen.kept_priority.len(), 2);
+    assert_eq!(CommandKind::ALL.len(), 9, "a new kind of command: let the generator draw it");
+    assert_eq!(size_of::<NewOrder>(), 64);
+}
+
+#[test]
+fn and_does_so_with_a_seed_of_today() {
+    let seed = number_from_environment("RIALTO_LOCKSTEP_SEED").unwrap_or_else(fresh_seed);
+    println!("seed {seed:#x}");
+    runs(seed, &mut Seen::default());
+}

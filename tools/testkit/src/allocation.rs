@@ -1,0 +1,61 @@
+//! An allocator that counts. The only `unsafe` of this crate.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    /// Allocations of this thread. `const`, so that reading it allocates nothing.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting how often each thread asks it for memory.
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: testkit::CountingAllocator = testkit::CountingAllocator;
+///
+/// let before = testkit::allocations();
+/// let room = std::hint::black_box(vec![1u8; 100]);
+/// assert_eq!(testkit::allocations() - before, 1);
+/// drop(room);
+/// ```
+pub struct CountingAllocator;
+
+/// How often this thread has asked for memory (allocating, growing or shrinking; not freeing). 0 for ever unless
+/// [`CountingAllocator`] is the program's global allocator.
+#[must_use]
+pub fn allocations() -> u64 {
+    ALLOCATIONS.try_with(Cell::get).unwrap_or(0)
+}
+
+fn count() {
+    // A thread that is ending has no counter any more, and nobody left to read it.
+    let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1));
+}
+
+// SAFETY: every call is handed on unchanged to the system's allocator, which keeps the contract; counting touches a
+// thread-local integer and does not allocate.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `block` came from this allocator, that is from the system's, with this layout.
+        unsafe { System.realloc(block, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from this allocator, that is from the system's, with this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
