@@ -6,7 +6,7 @@
 //! - [`StreamWriter`]: appends batches to a stream; [`StreamReader`] reads it, beside a live writer too.
 //! - [`recover`]: start-up; [`replay`]: read-only re-execution; [`verify`]: checksums and continuity.
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
-//! - [`Storage`]: all that is asked of the disk.
+//! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
 
 mod disk;
 mod error;
@@ -19,11 +19,15 @@ mod reader;
 mod recover;
 mod replay;
 mod scan;
+pub mod simulated;
 mod storage;
 mod tail;
 mod truncate;
 mod verify;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use disk::DiskStorage;
 pub use error::{Difference, JournalError, Problem};
