@@ -3,7 +3,8 @@
 use core::fmt;
 
 use protocol::{
-    CreateInstrument, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, Name, PriceTicks, QuantityLots,
+    CreateAsset, CreateInstrument, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, Name, PriceTicks,
+    QuantityLots,
 };
 use rust_decimal::Decimal;
 
@@ -58,6 +59,13 @@ pub struct InstrumentReference {
 }
 
 impl InstrumentReference {
+    /// The reference of an instrument whose assets are known by their own commands, as in a machine's state.
+    #[must_use]
+    pub fn from_commands(created: &CreateInstrument, base: &CreateAsset, quote: &CreateAsset) -> Self {
+        let asset = |it: &CreateAsset| AssetReference { name: it.name, scale: it.scale };
+        Self::new(created, asset(base), asset(quote))
+    }
+
     pub(crate) fn new(created: &CreateInstrument, base: AssetReference, quote: AssetReference) -> Self {
         Self {
             instrument: created.instrument,

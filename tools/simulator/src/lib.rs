@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod house;
 pub mod input;
 pub mod itch;
 pub mod itch_feed;

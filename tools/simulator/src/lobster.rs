@@ -5,6 +5,7 @@
 //! size, level by level; its level count is a quarter of its columns. Prices are dollars times 10,000; a level that
 //! is not there has the price 9999999999 or -9999999999 and the size 0.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use protocol::Side;
@@ -41,6 +42,20 @@ impl MessageType {
             6 => Self::Cross,
             7 => Self::Halt,
             _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new",
+            Self::PartialCancel => "partial cancel",
+            Self::Delete => "delete",
+            Self::Execution => "execution",
+            Self::HiddenExecution => "hidden execution",
+            Self::Cross => "cross",
+            Self::Halt => "halt",
         })
     }
 }

@@ -138,7 +138,7 @@ macro_rules! messages {
         /// One message.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Message {
-            $(#[doc = concat!("Type `", $kind, "`.")] $name($name),)+
+            $(#[doc = concat!("Type `", stringify!($kind), "`.")] $name($name),)+
         }
 
         impl Message {
@@ -150,7 +150,7 @@ macro_rules! messages {
                 let (&kind, mut rest) = bytes.split_first().ok_or(MessageError::Empty)?;
                 let length = bytes.len();
                 match kind {
-                    $(kind if kind == $kind as u8 => {
+                    $($kind => {
                         let wrong = MessageError::WrongLength { kind, length, expected: $length };
                         if length != $length {
                             return Err(wrong);
@@ -170,7 +170,7 @@ macro_rules! messages {
                 match self {
                     $(Self::$name(message) => {
                         ($length as u16).put(out);
-                        ($kind as u8).put(out);
+                        $kind.put(out);
                         message.header.put(out);
                         $(message.$field.put(out);)*
                     })+
@@ -180,7 +180,7 @@ macro_rules! messages {
             /// Type byte.
             #[must_use]
             pub const fn kind(&self) -> u8 {
-                match self { $(Self::$name(_) => $kind as u8,)+ }
+                match self { $(Self::$name(_) => $kind,)+ }
             }
 
             /// Stock, tracking number and time.
@@ -193,19 +193,19 @@ macro_rules! messages {
         /// Every type with its length in bytes, without the prefix.
         #[must_use]
         pub const fn known_lengths() -> &'static [(u8, usize)] {
-            &[$(($kind as u8, $length),)+]
+            &[$(($kind, $length),)+]
         }
     };
 }
 
 messages! {
     /// Start and end of messages, system hours and market hours (1.1).
-    'S' 12 SystemEvent {
+    b'S' 12 SystemEvent {
         /// `O` `S` `Q` `M` `E` `C`.
         event_code: u8,
     }
     /// A stock that may trade today (1.2.1).
-    'R' 39 StockDirectory {
+    b'R' 39 StockDirectory {
         /// Symbol.
         stock: Stock,
         /// Listing market or tier.
@@ -236,7 +236,7 @@ messages! {
         inverse: u8,
     }
     /// Trading state of a stock (1.2.2).
-    'H' 25 TradingAction {
+    b'H' 25 TradingAction {
         /// Symbol.
         stock: Stock,
         /// `H` halted, `P` paused, `Q` quotation only, `T` trading.
@@ -247,14 +247,14 @@ messages! {
         reason: [u8; 4],
     }
     /// Short sale price test (1.2.3).
-    'Y' 20 RegSho {
+    b'Y' 20 RegSho {
         /// Symbol.
         stock: Stock,
         /// `0` none, `1` intraday, `2` remains.
         action: u8,
     }
     /// Position of a market participant (1.2.4).
-    'L' 26 MarketParticipant {
+    b'L' 26 MarketParticipant {
         /// Firm.
         mpid: [u8; 4],
         /// Symbol.
@@ -267,7 +267,7 @@ messages! {
         participant_state: u8,
     }
     /// Market-wide circuit breaker levels (1.2.5.1); eight implied decimals.
-    'V' 35 MwcbDecline {
+    b'V' 35 MwcbDecline {
         /// First level.
         level_1: u64,
         /// Second level.
@@ -276,12 +276,12 @@ messages! {
         level_3: u64,
     }
     /// Market-wide circuit breaker breached (1.2.5.2).
-    'W' 12 MwcbStatus {
+    b'W' 12 MwcbStatus {
         /// `1` `2` `3`.
         breached_level: u8,
     }
     /// Quotation period of an initial public offering (1.2.6).
-    'K' 28 IpoQuotation {
+    b'K' 28 IpoQuotation {
         /// Symbol.
         stock: Stock,
         /// Seconds since midnight.
@@ -292,7 +292,7 @@ messages! {
         price: u32,
     }
     /// Limit-up limit-down auction collar (1.2.7).
-    'J' 35 AuctionCollar {
+    b'J' 35 AuctionCollar {
         /// Symbol.
         stock: Stock,
         /// Reference price.
@@ -305,7 +305,7 @@ messages! {
         extension: u32,
     }
     /// Operational halt of one market (1.2.8).
-    'h' 21 OperationalHalt {
+    b'h' 21 OperationalHalt {
         /// Symbol.
         stock: Stock,
         /// `Q` Nasdaq, `B` BX, `X` PSX.
@@ -314,7 +314,7 @@ messages! {
         action: u8,
     }
     /// A displayed order without attribution (1.3.1).
-    'A' 36 AddOrder {
+    b'A' 36 AddOrder {
         /// Day-unique order reference number.
         reference: u64,
         /// `B` or `S`.
@@ -327,7 +327,7 @@ messages! {
         price: u32,
     }
     /// A displayed order with its firm (1.3.2).
-    'F' 40 AddOrderAttributed {
+    b'F' 40 AddOrderAttributed {
         /// Day-unique order reference number.
         reference: u64,
         /// `B` or `S`.
@@ -342,7 +342,7 @@ messages! {
         attribution: [u8; 4],
     }
     /// An order was executed at its price, in full or part (1.4.1).
-    'E' 31 OrderExecuted {
+    b'E' 31 OrderExecuted {
         /// Which order.
         reference: u64,
         /// Shares.
@@ -351,7 +351,7 @@ messages! {
         match_number: u64,
     }
     /// An order was executed at another price than its own (1.4.2).
-    'C' 36 OrderExecutedWithPrice {
+    b'C' 36 OrderExecutedWithPrice {
         /// Which order.
         reference: u64,
         /// Shares.
@@ -364,19 +364,19 @@ messages! {
         price: u32,
     }
     /// Part of an order was cancelled (1.4.3).
-    'X' 23 OrderCancel {
+    b'X' 23 OrderCancel {
         /// Which order.
         reference: u64,
         /// Shares taken off.
         shares: u32,
     }
     /// An order was cancelled (1.4.4).
-    'D' 19 OrderDelete {
+    b'D' 19 OrderDelete {
         /// Which order.
         reference: u64,
     }
     /// An order was replaced by another of the same side and stock (1.4.5).
-    'U' 35 OrderReplace {
+    b'U' 35 OrderReplace {
         /// The old order.
         reference: u64,
         /// The new one.
@@ -387,7 +387,7 @@ messages! {
         price: u32,
     }
     /// A trade with an order that was not displayed (1.5.1).
-    'P' 44 Trade {
+    b'P' 44 Trade {
         /// 0, or a reference that was never added.
         reference: u64,
         /// `B` (always, since 2014).
@@ -402,7 +402,7 @@ messages! {
         match_number: u64,
     }
     /// The bulk print of a cross (1.5.2).
-    'Q' 40 CrossTrade {
+    b'Q' 40 CrossTrade {
         /// Shares.
         shares: u64,
         /// Symbol.
@@ -415,12 +415,12 @@ messages! {
         cross_type: u8,
     }
     /// A trade was broken (1.5.3).
-    'B' 19 BrokenTrade {
+    b'B' 19 BrokenTrade {
         /// Which match.
         match_number: u64,
     }
     /// Net order imbalance before a cross (1.6).
-    'I' 50 Noii {
+    b'I' 50 Noii {
         /// Shares paired at the reference price.
         paired_shares: u64,
         /// Shares not paired.
@@ -441,14 +441,14 @@ messages! {
         price_variation: u8,
     }
     /// Retail interest (1.7).
-    'N' 20 RetailInterest {
+    b'N' 20 RetailInterest {
         /// Symbol.
         stock: Stock,
         /// `B` `S` `A` `N`.
         interest: u8,
     }
     /// Direct listing with capital raise: price discovery (1.8).
-    'O' 48 DirectListing {
+    b'O' 48 DirectListing {
         /// Symbol.
         stock: Stock,
         /// `Y` if open for trading release.

@@ -48,9 +48,8 @@ pub fn scan<R: Read>(input: R) -> io::Result<Scan> {
                 scan.orders += 1;
             }
             Message::OrderReplace(replace) => {
-                if live.remove(&replace.reference).is_some() {
-                    live.insert(replace.new_reference, replace.shares);
-                }
+                let known = live.remove(&replace.reference);
+                live.extend(known.map(|_| (replace.new_reference, replace.shares)));
             }
             Message::OrderDelete(delete) => {
                 live.remove(&delete.reference);

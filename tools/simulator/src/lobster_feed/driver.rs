@@ -378,9 +378,11 @@ impl<V: Venue> Feed<V> {
         for order in self.state.levels.at(side, price).into_iter().rev() {
             let Some(known) = self.state.levels.get_mut(order) else { continue };
             let part = known.our_leaves.min(excess);
-            known.file_leaves = (known.file_leaves - part).max(0);
+            // A level that is gone is gone in both views, whoever owes whom.
+            known.file_leaves = if wanted == 0 { 0 } else { (known.file_leaves - part).max(0) };
             excess -= part;
             self.reduce_order(order, part)?;
+            self.state.levels.forget_if_done(order);
         }
         Ok(())
     }

@@ -8,14 +8,16 @@ use protocol::Side;
 
 use crate::lobster::{BookRow, MessageType};
 
-/// Differing rows listed one by one for each file; all are counted.
+/// Runs of differing rows listed one by one for each file; all rows are counted.
 const LISTED: usize = 200;
 
-/// A row in which the exchange's book is not the published one.
+/// Consecutive rows in which the exchange's book is not the published one, in the same way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowDifference {
-    /// Number of the row, from 0.
+    /// Number of the first row, from 0.
     pub row: u64,
+    /// Number of the last row.
+    pub last_row: u64,
     /// Side of the first differing level.
     pub side: Side,
     /// Its number, from 1.
@@ -110,7 +112,15 @@ pub(crate) fn first_difference(
                 continue;
             }
             let reason = reason(side, published, ours);
-            return Some(RowDifference { row, side, level: index + 1, published, ours, reason });
+            return Some(RowDifference {
+                row,
+                last_row: row,
+                side,
+                level: index + 1,
+                published,
+                ours,
+                reason,
+            });
         }
     }
     None
@@ -136,14 +146,19 @@ impl BookComparison {
             return;
         };
         *self.reasons.entry(difference.reason).or_default() += 1;
-        if self.first_differences.len() < LISTED {
+        if let Some(last) = self.first_differences.last_mut()
+            && last.last_row + 1 == difference.row
+            && *last == (RowDifference { row: last.row, last_row: last.last_row, ..difference.clone() })
+        {
+            last.last_row = difference.row;
+        } else if self.first_differences.len() < LISTED {
             self.first_differences.push(difference);
         }
     }
 }
 
-fn list<K: fmt::Debug>(counts: &BTreeMap<K, u64>) -> String {
-    let parts: Vec<_> = counts.iter().map(|(key, count)| format!("{key:?} {count}")).collect();
+fn list<K: fmt::Display>(counts: &BTreeMap<K, u64>) -> String {
+    let parts: Vec<_> = counts.iter().map(|(key, count)| format!("{key}: {count}")).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
@@ -188,5 +203,21 @@ impl fmt::Display for LobsterReport {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for RowDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { row, last_row, side, level, published, ours, .. } = self;
+        if row == last_row {
+            write!(f, "row {row}")?;
+        } else {
+            write!(f, "rows {row} to {last_row}")?;
+        }
+        let show = |level: &Option<(i64, i64)>| match level {
+            Some((price, size)) => format!("{size} at {price}"),
+            None => "no level".to_owned(),
+        };
+        write!(f, ": {} level {level}: file {}, exchange {}", side.name(), show(published), show(ours))
     }
 }
