@@ -1,7 +1,8 @@
 //! The window of price levels around the touch: an array indexed by price, and a bitmap to find the next level.
 //!
-//! A price's place is its lowest bits, so levels stay where they are when the window slides. A price is a buy or a
-//! sell level, never both, so both sides share the array and one bitmap: above the best sell all levels are sells,
+//! Only prices on a grid of every n-th tick have a place: venues quote in cents and count in hundredths of them, and a
+//! window over every tick would be nearly empty. A price's number on the grid is its *rung*; a rung's place is its lowest
+//! bits, so levels stay where they are when the window slides. A price is a buy or a sell level, never both, so both sides share the array and one bitmap: above the best sell all levels are sells,
 //! below the best buy all are buys.
 
 use alloc::boxed::Box;
@@ -14,6 +15,9 @@ const DEFAULT_LEVELS: u32 = 4_096;
 
 /// Enough for the largest window: 65,536 levels in words of 64, in words of 64.
 const SUMMARY_WORDS: usize = 16;
+
+/// Coarsest grid, in ticks.
+pub(crate) const MAX_GRID_TICKS: i64 = 1 << 20;
 
 /// One price's queue. All zero is an empty level, so that an untouched ladder costs no memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, KnownLayout)]
@@ -46,8 +50,12 @@ pub(crate) struct Ladder {
     words: Box<[u64]>,
     /// A bit for each word that is not 0.
     summary: [u64; SUMMARY_WORDS],
-    /// Lowest price in the window; may be negative near the bottom.
-    base: PriceTicks,
+    /// Lowest rung in the window; may be negative near the bottom.
+    base: i64,
+    /// Ticks from rung to rung; 1 to `MAX_GRID_TICKS`.
+    grid_ticks: i64,
+    /// 2^64 / `grid_ticks` rounded up, to divide by it; 0 for a grid of 1.
+    reciprocal: u64,
     /// Levels with orders.
     pub(crate) occupied: u32,
 }
@@ -58,8 +66,16 @@ impl Ladder {
         let size = wanted.next_power_of_two().clamp(64, 1 << 16) as usize;
         let levels = <[Level]>::new_box_zeroed_with_elems(size).expect("memory for a ladder at the start");
         let words = vec![0; size / 64].into_boxed_slice();
-        let mut ladder = Self { levels, words, summary: [0; SUMMARY_WORDS], base: 0, occupied: 0 };
-        ladder.base = ladder.base_for(instrument.reference_price_ticks);
+        let mut ladder = Self {
+            levels,
+            words,
+            summary: [0; SUMMARY_WORDS],
+            base: 0,
+            grid_ticks: 1,
+            reciprocal: 0,
+            occupied: 0,
+        };
+        ladder.base = ladder.base_for(instrument.reference_price_ticks, 1);
         ladder
     }
 
@@ -68,36 +84,71 @@ impl Ladder {
         self.levels.len() as u64 - 1
     }
 
-    /// Where a window centred on a price starts.
-    pub(crate) fn base_for(&self, centre_ticks: PriceTicks) -> PriceTicks {
-        centre_ticks - (self.levels.len() / 2) as i64
+    /// The rung where a window on this grid starts that is centred on a price.
+    pub(crate) fn base_for(&self, centre_ticks: PriceTicks, grid_ticks: i64) -> i64 {
+        centre_ticks / grid_ticks - (self.levels.len() / 2) as i64
     }
 
-    pub(crate) fn base(&self) -> PriceTicks {
-        self.base
+    pub(crate) fn grid_ticks(&self) -> i64 {
+        self.grid_ticks
     }
 
-    /// Highest price in the window.
-    pub(crate) fn last(&self) -> PriceTicks {
-        self.base + self.mask() as i64
+    /// Lowest price that the window can hold; may be negative.
+    pub(crate) fn first_price(&self) -> PriceTicks {
+        self.base * self.grid_ticks
     }
 
-    /// Moves the window. All levels that it leaves must be empty.
-    pub(crate) fn set_base(&mut self, base: PriceTicks) {
+    /// Highest price that the window can hold.
+    pub(crate) fn last_price(&self) -> PriceTicks {
+        (self.base + self.mask() as i64) * self.grid_ticks
+    }
+
+    /// Whether a price would keep its place in another window.
+    pub(crate) fn keeps(&self, price_ticks: PriceTicks, base: i64, grid_ticks: i64) -> bool {
+        let offset = (price_ticks / self.grid_ticks).wrapping_sub(base) as u64;
+        grid_ticks == self.grid_ticks && offset <= self.mask()
+    }
+
+    /// Moves the window. All levels that do not keep their place must have been emptied.
+    pub(crate) fn set_window(&mut self, base: i64, grid_ticks: i64) {
+        assert!((1..=MAX_GRID_TICKS).contains(&grid_ticks), "a grid of {grid_ticks} ticks");
         self.base = base;
+        self.grid_ticks = grid_ticks;
+        self.reciprocal = if grid_ticks == 1 { 0 } else { u64::MAX / grid_ticks as u64 + 1 };
     }
 
     /// Whether a price lies in the middle half of the window.
     pub(crate) fn is_central(&self, price_ticks: PriceTicks) -> bool {
         let size = self.levels.len() as i64;
-        (size / 4..size - size / 4).contains(&(price_ticks - self.base))
+        (size / 4..size - size / 4).contains(&(price_ticks / self.grid_ticks - self.base))
     }
 
-    /// Place of a price, or `None` outside the window.
+    /// The highest rung at or below a price of at least 0.
+    ///
+    /// Multiplying by the rounded-up reciprocal is exact: the error is below `price * grid / 2^64`, and prices are
+    /// below 2^40 and grids at most 2^20.
+    #[inline(always)]
+    fn rung(&self, price_ticks: PriceTicks) -> i64 {
+        if self.reciprocal == 0 {
+            return price_ticks;
+        }
+        ((u128::from(self.reciprocal) * price_ticks as u128) >> 64) as i64
+    }
+
+    #[inline(always)]
+    fn place(&self, rung: i64) -> Option<usize> {
+        let offset = rung.wrapping_sub(self.base) as u64;
+        (offset <= self.mask()).then_some((rung as u64 & self.mask()) as usize)
+    }
+
+    /// Place of a price, or `None` outside the window or off the grid.
     #[inline(always)]
     pub(crate) fn index(&self, price_ticks: PriceTicks) -> Option<usize> {
-        let offset = price_ticks.wrapping_sub(self.base) as u64;
-        (offset <= self.mask()).then_some((price_ticks as u64 & self.mask()) as usize)
+        let rung = self.rung(price_ticks);
+        if self.reciprocal != 0 && rung * self.grid_ticks != price_ticks {
+            return None;
+        }
+        self.place(rung)
     }
 
     #[inline(always)]
@@ -135,23 +186,23 @@ impl Ladder {
     /// The lowest level at or above a price.
     #[inline]
     pub(crate) fn ceiling(&self, price_ticks: PriceTicks) -> Option<PriceTicks> {
-        let from = price_ticks.max(self.base);
-        let index = self.first_from(self.index(from)?)?;
-        let found = self.price_at(index);
-        (found >= from).then_some(found)
+        let rung = self.rung(price_ticks.max(0));
+        let above = rung + i64::from(rung * self.grid_ticks < price_ticks);
+        let from = above.max(self.base);
+        let found = self.rung_at(self.first_from(self.place(from)?)?);
+        (found >= from).then_some(found * self.grid_ticks)
     }
 
     /// The highest level at or below a price.
     #[inline]
     pub(crate) fn floor(&self, price_ticks: PriceTicks) -> Option<PriceTicks> {
-        let from = price_ticks.min(self.last());
-        let index = self.last_from(self.index(from)?)?;
-        let found = self.price_at(index);
-        (found <= from).then_some(found)
+        let from = self.rung(price_ticks.max(0)).min(self.base + self.mask() as i64);
+        let found = self.rung_at(self.last_from(self.place(from)?)?);
+        (found <= from).then_some(found * self.grid_ticks)
     }
 
     #[inline(always)]
-    fn price_at(&self, index: usize) -> PriceTicks {
+    fn rung_at(&self, index: usize) -> i64 {
         self.base + ((index as u64).wrapping_sub(self.base as u64) & self.mask()) as i64
     }
 
@@ -221,21 +272,22 @@ impl Ladder {
 mod tests {
     use super::*;
     use alloc::collections::BTreeSet;
+    use protocol::MAX_PRICE_TICKS;
     use rand::rngs::SmallRng;
     use rand::{Rng, SeedableRng};
 
     #[test]
     fn finds_what_a_sorted_set_finds() {
-        for (seed, levels) in [64, 128, 4_096, 8_192, 65_536].into_iter().cycle().take(15).enumerate() {
+        for (seed, levels) in [64, 128, 4_096, 8_192, 65_536].into_iter().cycle().take(30).enumerate() {
             let mut rng = SmallRng::seed_from_u64(seed as u64);
-            let reference_price_ticks = rng.random_range(0..100_000);
-            let instrument =
-                CreateInstrument { ladder_levels: levels, reference_price_ticks, ..Default::default() };
-            let mut ladder = Ladder::new(&instrument);
+            let grid = [1, 1, 3, 100, 1 << 20][seed / 5 % 5];
+            let span = i64::from(levels) * grid;
+            let centre = rng.random_range(span..=MAX_PRICE_TICKS.min(100 * span) - span) / grid * grid;
+            let mut ladder = Ladder::new(&CreateInstrument { ladder_levels: levels, ..Default::default() });
+            ladder.set_window(ladder.base_for(centre, grid), grid);
             let mut model = BTreeSet::new();
             for _ in 0..2_000 {
-                let span = i64::from(levels);
-                let price = reference_price_ticks + rng.random_range(-span / 2..span / 2);
+                let price = centre + grid * rng.random_range(-i64::from(levels) / 2..i64::from(levels) / 2);
                 let index = ladder.index(price).expect("inside the window");
                 if model.remove(&price) {
                     ladder.unmark(index);
@@ -243,7 +295,7 @@ mod tests {
                     model.insert(price);
                     ladder.mark(index);
                 }
-                let probe = reference_price_ticks + rng.random_range(-span..span);
+                let probe = centre + rng.random_range(-span..span);
                 let (above, below) = (model.range(probe..).next(), model.range(..=probe).next_back());
                 assert_eq!(ladder.ceiling(probe), above.copied(), "seed {seed}, {levels} levels");
                 assert_eq!(ladder.floor(probe), below.copied(), "seed {seed}, {levels} levels");
@@ -252,11 +304,27 @@ mod tests {
     }
 
     #[test]
-    fn prices_outside_the_window_have_no_place() {
-        let ladder = Ladder::new(&CreateInstrument { ladder_levels: 64, ..Default::default() });
-        assert_eq!((ladder.base(), ladder.last()), (-32, 31));
+    fn prices_outside_the_window_or_off_the_grid_have_no_place() {
+        let mut ladder = Ladder::new(&CreateInstrument { ladder_levels: 64, ..Default::default() });
+        assert_eq!((ladder.first_price(), ladder.last_price()), (-32, 31));
         assert!(ladder.index(31).is_some());
         assert!(ladder.index(32).is_none());
-        assert!(ladder.index(protocol::MAX_PRICE_TICKS).is_none());
+        assert!(ladder.index(MAX_PRICE_TICKS).is_none());
+        ladder.set_window(ladder.base_for(10_000, 100), 100);
+        assert!(ladder.index(10_000).is_some());
+        assert!(ladder.index(10_001).is_none() && ladder.index(9_999).is_none());
+        assert!(ladder.index(13_100).is_some() && ladder.index(13_200).is_none());
+    }
+
+    #[test]
+    fn dividing_by_the_reciprocal_is_exact_at_the_limits() {
+        let mut ladder = Ladder::new(&CreateInstrument::default());
+        for grid in [2, 3, 7, 100, 999_983, MAX_GRID_TICKS - 1, MAX_GRID_TICKS] {
+            ladder.set_window(0, grid);
+            let last = MAX_PRICE_TICKS / grid * grid;
+            for price in [0, 1, grid - 1, grid, grid + 1, last - 1, last, MAX_PRICE_TICKS] {
+                assert_eq!(ladder.rung(price), price / grid, "{price} / {grid}");
+            }
+        }
     }
 }

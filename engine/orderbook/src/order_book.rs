@@ -6,13 +6,19 @@ use protocol::{CreateInstrument, OrderId, PriceTicks, QuantityLots, SelfTradePre
 
 use crate::book::within_limit;
 use crate::far::{FarPool, FarTree};
-use crate::ladder::{Ladder, Level};
+use crate::ladder::{Ladder, Level, MAX_GRID_TICKS};
 use crate::table::{NIL, Slots};
 use crate::walk::{Walk, beyond};
 use crate::{Book, Cost, Execution, MatchSink, OrderTable, PriceLevel, Stop, Taker};
 
 /// Key of no price: worse than any.
 const NO_KEY: i64 = i64::MIN;
+
+/// Orders that miss the ladder before its window is looked at again, besides two for each of its levels.
+const MISSES_TO_LOOK: u32 = 64;
+
+/// Levels next to the touch, on each side, that decide the grid; with fewer in all, each tick counts.
+const GRID_LEVELS: usize = 16;
 
 /// Orders a side's prices: the higher key is the better price.
 #[inline(always)]
@@ -68,8 +74,10 @@ pub struct OrderBook {
     far: FarTree,
     buys: Bests,
     sells: Bests,
-    /// Orders that came to rest outside the window since it was moved.
+    /// Orders that came to rest outside the ladder since its window was moved.
     misses: u32,
+    /// Count of misses at which to look whether the window should move.
+    look_at: u32,
 }
 
 impl OrderBook {
@@ -172,51 +180,66 @@ impl OrderBook {
         self.consider_moving(table, side, price_ticks);
     }
 
-    /// Moves the window if the touch has left its middle half and enough orders have missed it since to pay for the
-    /// move: each level that leaves the window, or comes back with the next move, is paid for by one miss. So a move
-    /// costs a miss no more than a constant number of levels, however prices jump.
+    /// Moves the window if the touch has left its middle half, or if prices now lie on another grid. Enough orders must
+    /// have missed the ladder since the last move to pay for it: two for each level that leaves it and may come back,
+    /// so that a miss costs a constant number of levels however prices jump.
     fn consider_moving(&mut self, table: &mut OrderTable, side: Side, price_ticks: PriceTicks) {
-        if self.misses < 2 * self.ladder.occupied {
+        if self.misses < self.look_at && self.ladder.occupied > 0 {
             return;
         }
+        // A coarse grid's window may span many levels that are not on it and that the move walks over.
+        let grid_ticks = if self.misses < self.far.levels { 1 } else { self.grid_at_touch(table) };
         let (buy, sell) = (self.best(Side::Buy), self.best(Side::Sell));
         let (buy, sell) = (buy.unwrap_or(price_ticks), sell.unwrap_or(price_ticks));
         let middle = buy + (sell - buy) / 2;
-        let base = self.ladder.base_for(middle);
-        let centre = if base <= buy { middle } else { self.best(side).unwrap_or(price_ticks) };
-        if !self.ladder.is_central(centre) {
-            self.move_window(table, self.ladder.base_for(centre));
+        let holds_both = self.ladder.base_for(middle, grid_ticks) < buy / grid_ticks;
+        let centre = if holds_both { middle } else { self.best(side).unwrap_or(price_ticks) };
+        if grid_ticks != self.ladder.grid_ticks() || !self.ladder.is_central(centre) {
+            self.move_window(table, self.ladder.base_for(centre, grid_ticks), grid_ticks);
+            self.misses = 0;
         }
+        self.look_at = self.misses.saturating_add(MISSES_TO_LOOK + 2 * self.ladder.occupied);
     }
 
-    /// Moves the window: levels that it leaves go to the tree, levels that it comes to leave it.
-    fn move_window(&mut self, table: &mut OrderTable, base: PriceTicks) {
+    /// The grid that the prices next to the touch lie on: their greatest common divisor.
+    fn grid_at_touch(&self, table: &OrderTable) -> i64 {
+        let (mut divisor, mut levels) = (0, 0);
+        for side in [Side::Buy, Side::Sell] {
+            for (price_ticks, _) in Walk::new(self, table, side).take(GRID_LEVELS) {
+                divisor = greatest_common_divisor(price_ticks, divisor);
+                levels += 1;
+            }
+        }
+        if levels < GRID_LEVELS || divisor > MAX_GRID_TICKS { 1 } else { divisor }
+    }
+
+    /// Moves the window: levels that lose their place go to the tree, levels that get one leave it.
+    fn move_window(&mut self, table: &mut OrderTable, base: i64, grid_ticks: i64) {
         let far = &mut table.far;
         let (buy_key, sell_key) = (self.buys.key(), self.sells.key());
-        let (old_first, old_last) = (self.ladder.base(), self.ladder.last());
-        let shift = base - old_first;
-        let (mut from, to) = if shift > 0 {
-            (old_first, old_last.min(base - 1))
-        } else {
-            (old_first.max(old_last + shift + 1), old_last)
-        };
-        while let Some(price_ticks) = self.ladder.ceiling(from).filter(|&found| found <= to) {
-            let index = self.ladder.index(price_ticks).expect("a level found is in the window");
-            let level = core::mem::take(self.ladder.level_mut(index));
-            self.ladder.unmark(index);
-            far.insert(&mut self.far, price_ticks, level);
+        let mut from = self.ladder.first_price();
+        while let Some(price_ticks) = self.ladder.ceiling(from) {
             from = price_ticks + 1;
+            if !self.ladder.keeps(price_ticks, base, grid_ticks) {
+                let index = self.ladder.index(price_ticks).expect("a level found is in the window");
+                let level = core::mem::take(self.ladder.level_mut(index));
+                self.ladder.unmark(index);
+                far.insert(&mut self.far, price_ticks, level);
+            }
         }
-        self.ladder.set_base(base);
-        let mut node = far.ceiling(&self.far, base.max(0));
+        self.ladder.set_window(base, grid_ticks);
+        let mut node = far.ceiling(&self.far, self.ladder.first_price().max(0));
         while node != NIL {
             let (price_ticks, above) = (far.node(node).price_ticks, far.node(node).above);
-            let Some(index) = self.ladder.index(price_ticks) else { break };
-            *self.ladder.level_mut(index) = far.remove(&mut self.far, node);
-            self.ladder.mark(index);
+            if price_ticks > self.ladder.last_price() {
+                break;
+            }
+            if let Some(index) = self.ladder.index(price_ticks) {
+                *self.ladder.level_mut(index) = far.remove(&mut self.far, node);
+                self.ladder.mark(index);
+            }
             node = above;
         }
-        self.misses = 0;
         self.restore_bests(far, Side::Buy, buy_key);
         self.restore_bests(far, Side::Sell, sell_key);
     }
@@ -251,6 +274,14 @@ impl OrderBook {
         }
         stop
     }
+}
+
+/// Euclid's algorithm; anything divides 0.
+fn greatest_common_divisor(mut one: i64, mut other: i64) -> i64 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 /// What is left of a taker.
@@ -353,6 +384,7 @@ impl Book for OrderBook {
             buys: Bests::NONE,
             sells: Bests::NONE,
             misses: 0,
+            look_at: 0,
         }
     }
 
