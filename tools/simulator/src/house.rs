@@ -168,6 +168,11 @@ impl House {
         self.quotes.len()
     }
 
+    /// The house's resting orders, by id.
+    pub fn orders(&self) -> impl Iterator<Item = (OrderId, &Quote)> {
+        self.quotes.iter().map(|(&order_id, quote)| (order_id, quote))
+    }
+
     /// Makes an order found at the start the house's own; one of somebody else is ignored.
     pub fn adopt(&mut self, order_id: OrderId, quote: Quote) {
         if self.config.makers.contains(&quote.account) {

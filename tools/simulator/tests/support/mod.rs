@@ -1,6 +1,7 @@
 //! Venues for the tests: the exchange stepped in place, and one that matches wrongly on purpose.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod inline;
 pub mod wrong;
 
 use std::path::PathBuf;

@@ -1,10 +1,12 @@
 //! A toy exchange without money: enough to run a feed, and able to match in the wrong order, so that the tests see
 //! the feeds notice it.
 
-use machine::{Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
-use protocol::*;
-use simulator::{Venue, VenueError};
-use zerocopy::IntoBytes;
+use machine::{Context, EventBuffer, Record, StateMachine};
+use protocol::{
+    AccountCreated, AssetCreated, CancelOrder, CancelReason, CreateAccount, CreateAsset, CreateInstrument,
+    Deposited, InstrumentCreated, NewOrder, OrderAccepted, OrderCanceled, OrderId, OrderReplaced,
+    RejectReason, Rejected, ReplaceOrder, TimeInForce, Trade,
+};
 
 pub struct Order {
     id: OrderId,
@@ -141,10 +143,12 @@ impl StateMachine for Toy {
                 return Self::reject(events, kind);
             };
             let order = &mut self.book[index];
+            if c.quantity_lots <= order.filled {
+                return Self::reject(events, kind);
+            }
             let kept =
                 c.price_ticks == order.new.price_ticks && c.quantity_lots < order.leaves + order.filled;
             order.leaves = c.quantity_lots - order.filled;
-            assert!(order.leaves > 0);
             order.new.price_ticks = c.price_ticks;
             events.push(&OrderReplaced {
                 order_id: c.order_id,
@@ -170,62 +174,5 @@ impl StateMachine for Toy {
     }
     fn max_event_bytes(&self) -> usize {
         1 << 20
-    }
-}
-
-/// A machine stepped in place; events come only when polled, and at most `burst` commands' events at a time, so
-/// that many commands are in flight.
-pub struct Inline<M> {
-    pub machine: M,
-    sequence: u64,
-    waiting: Vec<Vec<u64>>,
-    burst: usize,
-    events: EventBuffer,
-}
-
-impl<M: StateMachine> Inline<M> {
-    pub fn new(machine: M, burst: usize) -> Self {
-        let events = EventBuffer::with_capacity(machine.max_event_bytes());
-        Self { machine, sequence: 0, waiting: Vec::new(), burst, events }
-    }
-}
-
-impl<M: StateMachine> Venue for Inline<M> {
-    fn source(&self) -> Source {
-        Source { gateway: 7, session: 3 }
-    }
-    fn send(&mut self, kind: u16, body: &[u8]) -> Result<bool, VenueError> {
-        self.sequence += 1;
-        let header = RecordHeader {
-            length: (machine::HEADER_LENGTH + body.len()) as u32,
-            sequence: self.sequence,
-            timestamp_ns: self.sequence * 1_000,
-            kind,
-            schema_version: 1,
-            source: self.source(),
-            ..RecordHeader::default()
-        };
-        let mut words = vec![0u64; body.len().div_ceil(8)];
-        words.as_mut_bytes()[..body.len()].copy_from_slice(body);
-        let body = &words.as_bytes()[..body.len()];
-        step(&mut self.machine, Record::from_parts(&header, body), &mut self.events);
-        let bytes = self.events.bytes();
-        let mut copy = vec![0u64; bytes.len() / 8];
-        copy.as_mut_bytes().copy_from_slice(bytes);
-        self.waiting.push(copy);
-        self.events.clear();
-        Ok(true)
-    }
-    fn poll(&mut self, handler: &mut dyn FnMut(Record<'_>)) -> Result<usize, VenueError> {
-        let count = self.burst.min(self.waiting.len());
-        for words in self.waiting.drain(..count) {
-            let mut rest = words.as_bytes();
-            while !rest.is_empty() {
-                let record = Record::parse(rest).unwrap();
-                rest = &rest[machine::stride(record.header().length as usize)..];
-                handler(record);
-            }
-        }
-        Ok(count)
     }
 }
