@@ -161,7 +161,8 @@ impl Acceptor {
             match self.listener.accept() {
                 Ok((stream, peer)) => self.take_connection(stream, peer, now_ns),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.acceptable = false,
-                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
                 Err(error) => {
                     // Out of file descriptors or memory: the connection waits in the backlog until there are some.
                     self.accept_again_ns = now_ns + ACCEPT_PAUSE_NS;

@@ -49,7 +49,8 @@ impl Client {
 
     /// Whether a request with this ClOrdID waits, sent or parked.
     pub(super) fn is_waiting(&self, client_order_id: ClientOrderId) -> bool {
-        self.is_in_flight(client_order_id) || self.parked.iter().any(|it| it.client_order_id == client_order_id)
+        self.is_in_flight(client_order_id)
+            || self.parked.iter().any(|it| it.client_order_id == client_order_id)
     }
 
     /// A message's effect is outstanding from now on.

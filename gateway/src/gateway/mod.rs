@@ -114,14 +114,22 @@ impl Gateway {
         config.validate()?;
         let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
         let limits = &config.limits;
-        let store =
-            Store::open(&config.store_path, config.gateway, &names, limits.resend_messages, limits.store_bytes)?;
+        let store = Store::open(
+            &config.store_path,
+            config.gateway,
+            &names,
+            limits.resend_messages,
+            limits.store_bytes,
+        )?;
         let accounts: Vec<AccountId> = config.users.iter().map(|user| user.account).collect();
         let sessions = names.iter().enumerate();
         let clients = sessions
-            .map(|(index, name)| Client::new(Session::new(index, &config.target_comp_id, name, limits, &store)))
+            .map(|(index, name)| {
+                Client::new(Session::new(index, &config.target_comp_id, name, limits, &store))
+            })
             .collect();
-        let by_comp_id = names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
+        let by_comp_id =
+            names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
         Ok(Self {
             clients,
             by_comp_id,
@@ -218,7 +226,9 @@ impl Gateway {
                 write_execution(writer, catalog, body, None, None);
             }),
             Report::CancelReject(body) => {
-                session.send_application(b"9", now_ns, &mut self.store, |writer| write_cancel_reject(writer, body));
+                session.send_application(b"9", now_ns, &mut self.store, |writer| {
+                    write_cancel_reject(writer, body)
+                });
             }
         }
     }
@@ -491,7 +501,9 @@ impl Gateway {
         self.shutting_down = true;
         for link in 0..self.links.len() {
             match self.links[link].as_ref().map(|link| link.client) {
-                Some(Some(client)) => self.clients[client].session.begin_logout(text, now_ns, &mut self.store),
+                Some(Some(client)) => {
+                    self.clients[client].session.begin_logout(text, now_ns, &mut self.store)
+                }
                 Some(None) => self.close(link, "shutting down"),
                 None => {}
             }

@@ -5,8 +5,8 @@ use protocol::{ClientOrderId, CommandKind, OrderId};
 use super::{CommandPort, Gateway};
 use crate::fix::{Message, tags};
 use crate::orders::{
-    ExecutionReport, Order, Refusal, Request, parse_cancel, parse_new, parse_replace, status, write_execution,
-    write_local_cancel_reject, write_local_report,
+    ExecutionReport, Order, Refusal, Request, parse_cancel, parse_new, parse_replace, status,
+    write_execution, write_local_cancel_reject, write_local_report,
 };
 
 /// Which order a cancel, replace or status request means.
@@ -95,11 +95,23 @@ impl Gateway {
         let exec_id = self.exec_id(now_ns);
         self.clients[client].session.send_application(b"8", now_ns, &mut self.store, |writer| {
             let statuses = (status::REJECTED, status::REJECTED);
-            write_local_report(writer, message, &exec_id, statuses, Some((refusal.code, refusal.text)), now_ns);
+            write_local_report(
+                writer,
+                message,
+                &exec_id,
+                statuses,
+                Some((refusal.code, refusal.text)),
+                now_ns,
+            );
         });
     }
 
-    fn locate(&self, client: usize, order_id: Option<&[u8]>, client_order_id: Option<ClientOrderId>) -> Located {
+    fn locate(
+        &self,
+        client: usize,
+        order_id: Option<&[u8]>,
+        client_order_id: Option<ClientOrderId>,
+    ) -> Located {
         let session = client as u16;
         let by_id = order_id.and_then(parse_order_id).and_then(|id| self.orders.by_id(session, id));
         if let Some(order) = by_id {
@@ -142,7 +154,8 @@ impl Gateway {
                 return true;
             }
             (Located::Unknown, _) => {
-                let refusal = Refusal { code: 1, text: "no order of this session has this OrigClOrdID or OrderID" };
+                let refusal =
+                    Refusal { code: 1, text: "no order of this session has this OrigClOrdID or OrderID" };
                 self.refuse_cancel(client, message, None, replace, refusal, now_ns);
                 return true;
             }
@@ -177,7 +190,8 @@ impl Gateway {
     /// A cancel or replace whose order has no acknowledgement yet waits for it.
     fn park(&mut self, client: usize, request: Request, now_ns: u64) -> bool {
         if self.clients[client].parked.len() >= self.config.limits.parked_requests {
-            let refusal = Refusal { code: 99, text: "too many requests wait for their order's acknowledgement" };
+            let refusal =
+                Refusal { code: 99, text: "too many requests wait for their order's acknowledgement" };
             self.refuse_parked(client, &request, None, refusal, now_ns);
             return true;
         }
@@ -214,9 +228,10 @@ impl Gateway {
             let original = request.original_client_order_id;
             let outcome = match self.locate(client, None, Some(original)) {
                 Located::InFlight => None,
-                Located::Unknown => {
-                    Some((None, Err(Refusal { code: 1, text: "the order with this OrigClOrdID was rejected" })))
-                }
+                Located::Unknown => Some((
+                    None,
+                    Err(Refusal { code: 1, text: "the order with this OrigClOrdID was rejected" }),
+                )),
                 Located::Order(order) => Some((Some(order), check_against_order(&request, &order, None))),
             };
             match outcome {
@@ -243,23 +258,32 @@ impl Gateway {
         let catalog = &self.orders.catalog;
         let reference = message.get(tags::ORD_STATUS_REQ_ID);
         self.counters.reports += 1;
-        self.clients[client].session.send_application(b"8", now_ns, &mut self.store, |writer| match located {
-            Located::Order(order) => {
-                let report = ExecutionReport::status_of(order, now_ns);
-                write_execution(writer, catalog, &report, Some(&exec_id), reference);
-            }
-            Located::InFlight => {
-                write_local_report(writer, message, &exec_id, (b'I', status::PENDING_NEW), None, now_ns);
-            }
-            Located::Unknown => {
-                let reject = Some((5, "no order of this session has this ClOrdID or OrderID"));
-                write_local_report(writer, message, &exec_id, (b'I', status::REJECTED), reject, now_ns);
-            }
-        });
+        self.clients[client].session.send_application(
+            b"8",
+            now_ns,
+            &mut self.store,
+            |writer| match located {
+                Located::Order(order) => {
+                    let report = ExecutionReport::status_of(order, now_ns);
+                    write_execution(writer, catalog, &report, Some(&exec_id), reference);
+                }
+                Located::InFlight => {
+                    write_local_report(writer, message, &exec_id, (b'I', status::PENDING_NEW), None, now_ns);
+                }
+                Located::Unknown => {
+                    let reject = Some((5, "no order of this session has this ClOrdID or OrderID"));
+                    write_local_report(writer, message, &exec_id, (b'I', status::REJECTED), reject, now_ns);
+                }
+            },
+        );
     }
 }
 
-fn check_against_order(request: &Request, order: &Order, time_in_force: Option<&[u8]>) -> Result<(), Refusal> {
+fn check_against_order(
+    request: &Request,
+    order: &Order,
+    time_in_force: Option<&[u8]>,
+) -> Result<(), Refusal> {
     let refuse = |code, text| Err(Refusal { code, text });
     if order.is_done() {
         return refuse(0, "too late: the order has ended");

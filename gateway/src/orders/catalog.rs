@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use protocol::{AssetCreated, AssetId, InstrumentCreated, InstrumentId, PriceTicks, QuantityLots};
+use protocol::{
+    AssetCreated, AssetId, InstrumentCreated, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, PriceTicks,
+    QuantityLots,
+};
 use rust_decimal::Decimal;
 
 /// What is known of an asset.
@@ -99,6 +102,13 @@ fn units(text: &[u8], unit: Decimal) -> Result<i64, ConversionError> {
     i64::try_from(value / unit).map_err(|_| ConversionError::TooLarge)
 }
 
+/// Whether every multiple of `unit` up to `highest` is a decimal of 96 bits.
+fn fits(unit: Decimal, highest: i64) -> bool {
+    let unit = unit.normalize();
+    let largest = unit.mantissa().checked_mul(i128::from(highest));
+    !unit.is_zero() && largest.is_some_and(|largest| largest < 1 << 96)
+}
+
 /// Everything that events have said about assets and instruments.
 #[derive(Default)]
 pub struct Catalog {
@@ -114,8 +124,8 @@ impl Catalog {
         self.assets.insert(event.asset, asset);
     }
 
-    /// An instrument exists. One whose tick is not a finite decimal (a lot that is no product of twos and fives) cannot
-    /// be traded over FIX and is left out.
+    /// An instrument exists. One whose tick is not a finite decimal (a lot that is no product of twos and fives), or
+    /// whose highest price or quantity has more than 28 digits, cannot be traded over FIX and is left out.
     pub fn on_instrument(&mut self, event: &InstrumentCreated) {
         let created = &event.0;
         let base = self.assets.get(&created.base_asset);
@@ -123,7 +133,8 @@ impl Catalog {
         let lot = Decimal::new(created.base_minor_per_lot, u32::from(base.scale)).normalize();
         let quote_unit = Decimal::new(created.quote_minor_per_tick_lot, u32::from(quote.scale));
         let Some(tick) = quote_unit.checked_div(lot) else { return };
-        if tick.is_zero() || tick.checked_mul(lot) != Some(quote_unit) {
+        let exact = tick.checked_mul(lot) == Some(quote_unit);
+        if !exact || !fits(tick, MAX_PRICE_TICKS) || !fits(lot, MAX_QUANTITY_LOTS) {
             return;
         }
         let instrument = Instrument {
@@ -157,7 +168,12 @@ mod tests {
     use proptest::prelude::*;
     use protocol::{CreateInstrument, Name};
 
-    fn catalog(base_scale: u8, quote_scale: u8, base_minor_per_lot: i64, quote_minor_per_tick_lot: i64) -> Catalog {
+    fn catalog(
+        base_scale: u8,
+        quote_scale: u8,
+        base_minor_per_lot: i64,
+        quote_minor_per_tick_lot: i64,
+    ) -> Catalog {
         let mut catalog = Catalog::default();
         for (asset, scale, name) in [(1, base_scale, "BTC"), (2, quote_scale, "USD")] {
             let name = Name::from_text(name).unwrap();
@@ -188,7 +204,15 @@ mod tests {
         assert_eq!(it.lots(b".5"), Ok(500));
         assert_eq!(it.lots(b"-1"), Ok(-1000));
         assert_eq!(it.ticks(b"99999999999999999999"), Err(ConversionError::TooLarge));
-        for bad in ["", ".", "1e5", "+1", "1_0", "99999999999999999999999999999999", "0.12345678901234567890123456789"] {
+        for bad in [
+            "",
+            ".",
+            "1e5",
+            "+1",
+            "1_0",
+            "99999999999999999999999999999999",
+            "0.12345678901234567890123456789",
+        ] {
             assert_eq!(it.ticks(bad.as_bytes()), Err(ConversionError::NotADecimal), "{bad}");
         }
         assert_eq!(it.price(6_500_001).to_string(), "65000.01");

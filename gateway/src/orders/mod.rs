@@ -11,14 +11,16 @@ use std::collections::{HashMap, VecDeque};
 
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
 pub use report::{CancelReject, ExecutionReport, Fill, Report, reject_text};
-pub(crate) use report::{write_cancel_reject, write_execution, write_local_cancel_reject, write_local_report};
+pub(crate) use report::{
+    write_cancel_reject, write_execution, write_local_cancel_reject, write_local_report,
+};
 pub(crate) use request::{Refusal, Request, parse_cancel, parse_new, parse_replace};
 
 use machine::Record;
 use protocol::{
-    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, EventKind, InstrumentCreated, InstrumentId,
-    OrderAccepted, OrderCanceled, OrderId, OrderReplaced, OrderType, PriceTicks, QuantityLots, RejectReason, Rejected,
-    Trade,
+    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, EventKind, InstrumentCreated,
+    InstrumentId, OrderAccepted, OrderCanceled, OrderId, OrderReplaced, OrderType, PriceTicks, QuantityLots,
+    RejectReason, Rejected, Trade,
 };
 
 /// OrdStatus (tag 39) as FIX's characters.
@@ -272,7 +274,8 @@ impl Orders {
                 if !self.knows_client_id(session, body.client_order_id) {
                     self.remember(session, body.client_order_id, OrderId::NONE);
                 }
-                let order = request.map_or_else(|| rejected_without_request(session, body), |it| it.as_rejected(session));
+                let order = request
+                    .map_or_else(|| rejected_without_request(session, body), |it| it.as_rejected(session));
                 let mut report = ExecutionReport::of(order, status::REJECTED, stamp);
                 report.reject = Some(reason);
                 Some(Report::Execution(report))
@@ -316,9 +319,10 @@ impl Orders {
             }
             let Some(oldest) = self.client_ids.pop_front() else { return };
             let order_id = self.by_client_id.get(&oldest).copied().unwrap_or_default();
-            let used = self.by_id.get(&order_id).is_some_and(|order| {
-                !order.is_done() && order.client_order_id == oldest.1
-            });
+            let used = self
+                .by_id
+                .get(&order_id)
+                .is_some_and(|order| !order.is_done() && order.client_order_id == oldest.1);
             if used {
                 self.client_ids.push_back(oldest);
             } else {

@@ -125,7 +125,9 @@ pub fn reject_text(reason: RejectReason) -> &'static str {
     match reason {
         RejectReason::Malformed => "Malformed: the command was not understood",
         RejectReason::SequenceExhausted => "SequenceExhausted: the exchange must roll its journal over",
-        RejectReason::UnknownAccount => "UnknownAccount: the session's account does not exist on the exchange",
+        RejectReason::UnknownAccount => {
+            "UnknownAccount: the session's account does not exist on the exchange"
+        }
         RejectReason::UnknownInstrument => "UnknownInstrument: no such instrument",
         RejectReason::UnknownAsset => "UnknownAsset: no such asset",
         RejectReason::IdOutOfRange => "IdOutOfRange: the id is above the exchange's limit",
@@ -136,12 +138,16 @@ pub fn reject_text(reason: RejectReason) -> &'static str {
         RejectReason::InvalidTimeInForce => "InvalidTimeInForce: the order type does not go with it",
         RejectReason::InvalidAmount => "InvalidAmount: the amount is out of range",
         RejectReason::UnknownOrder => "UnknownOrder: no such live order of this account on this instrument",
-        RejectReason::QuantityBelowFilled => "QuantityBelowFilled: OrderQty is not above what has been filled",
+        RejectReason::QuantityBelowFilled => {
+            "QuantityBelowFilled: OrderQty is not above what has been filled"
+        }
         RejectReason::DuplicateClientOrderId => "DuplicateClientOrderId: a live order has this ClOrdID",
         RejectReason::NotionalTooLarge => "NotionalTooLarge: price times quantity is too large",
         RejectReason::OrderTableFull => "OrderTableFull: the exchange holds as many orders as it can",
         RejectReason::BalanceTableFull => "BalanceTableFull: the exchange holds as many balances as it can",
-        RejectReason::InsufficientFunds => "InsufficientFunds: the available balance does not cover it and its fee",
+        RejectReason::InsufficientFunds => {
+            "InsufficientFunds: the available balance does not cover it and its fee"
+        }
     }
 }
 
@@ -161,7 +167,11 @@ fn order_reject_code(reason: RejectReason) -> u64 {
 /// CxlRejReason (102).
 fn cancel_reject_code(reason: RejectReason, order_status: u8) -> u64 {
     match reason {
-        RejectReason::UnknownOrder if matches!(order_status, status::FILLED | status::CANCELED | status::EXPIRED) => 0,
+        RejectReason::UnknownOrder
+            if matches!(order_status, status::FILLED | status::CANCELED | status::EXPIRED) =>
+        {
+            0
+        }
         RejectReason::UnknownOrder => 1,
         RejectReason::DuplicateClientOrderId => 6,
         _ => 99,
@@ -263,7 +273,10 @@ fn write_without_instrument(writer: &mut MessageWriter<'_>, report: &ExecutionRe
     writer.character(tags::ORD_STATUS, report.order.status);
     writer.character(tags::SIDE, b'0' + report.order.side);
     writer.display(tags::SYMBOL, format_args!("instrument-{}", report.order.instrument));
-    writer.bytes(tags::TEXT, report.reject.map_or("no decimal form of this instrument", reject_text).as_bytes());
+    writer.bytes(
+        tags::TEXT,
+        report.reject.map_or("no decimal form of this instrument", reject_text).as_bytes(),
+    );
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.stamp.timestamp_ns));
     if let Some(reason) = report.reject {
         writer.integer(tags::ORD_REJ_REASON, order_reject_code(reason));

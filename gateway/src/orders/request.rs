@@ -1,8 +1,8 @@
 //! From FIX requests to commands.
 
 use protocol::{
-    AccountId, CancelOrder, ClientOrderId, CommandKind, InstrumentId, NewOrder, OrderId, OrderType, PriceTicks,
-    QuantityLots, ReplaceOrder, SelfTradePrevention, Side, TimeInForce,
+    AccountId, CancelOrder, ClientOrderId, CommandKind, InstrumentId, NewOrder, OrderId, OrderType,
+    PriceTicks, QuantityLots, ReplaceOrder, SelfTradePrevention, Side, TimeInForce,
 };
 use zerocopy::IntoBytes;
 
@@ -121,7 +121,9 @@ fn quantity(message: &Message<'_>, instrument: &Instrument) -> Result<QuantityLo
     };
     match instrument.lots(text) {
         Ok(lots) if lots > 0 => Ok(lots),
-        Err(ConversionError::NotAMultiple) => refuse(INCORRECT_QUANTITY, "OrderQty (38) is not a multiple of the lot"),
+        Err(ConversionError::NotAMultiple) => {
+            refuse(INCORRECT_QUANTITY, "OrderQty (38) is not a multiple of the lot")
+        }
         _ => refuse(INCORRECT_QUANTITY, "OrderQty (38) must be above 0 and within the exchange's range"),
     }
 }
@@ -157,16 +159,20 @@ fn time_in_force(message: &Message<'_>, order_type: OrderType) -> Result<TimeInF
     match (message.get(tags::TIME_IN_FORCE), order_type) {
         (None, OrderType::Market) | (Some(b"3"), _) => Ok(TimeInForce::ImmediateOrCancel),
         (Some(b"4"), _) => Ok(TimeInForce::FillOrKill),
-        (Some(b"0" | b"1"), OrderType::Market) => {
-            refuse(UNSUPPORTED, "a market order is TimeInForce (59) 3 (immediate or cancel) or 4 (fill or kill)")
-        }
+        (Some(b"0" | b"1"), OrderType::Market) => refuse(
+            UNSUPPORTED,
+            "a market order is TimeInForce (59) 3 (immediate or cancel) or 4 (fill or kill)",
+        ),
         (None | Some(b"0"), OrderType::Limit) => Ok(TimeInForce::Day),
         (Some(b"1"), OrderType::Limit) => Ok(TimeInForce::GoodTillCancel),
         _ => refuse(UNSUPPORTED, "TimeInForce (59) must be 0 (day), 1 (GTC), 3 (IOC) or 4 (FOK)"),
     }
 }
 
-fn self_trade_prevention(message: &Message<'_>, default: SelfTradePrevention) -> Result<SelfTradePrevention, Refusal> {
+fn self_trade_prevention(
+    message: &Message<'_>,
+    default: SelfTradePrevention,
+) -> Result<SelfTradePrevention, Refusal> {
     match message.get(tags::SELF_MATCH_PREVENTION_INSTRUCTION) {
         None => Ok(default),
         Some(b"0") => Ok(SelfTradePrevention::Allow),

@@ -6,15 +6,15 @@ use super::Session;
 use crate::fix::{MessageWriter, format_utc_millis, tags};
 use crate::store::Store;
 
-/// A resend pauses while this many bytes wait to be sent.
-const PAUSE_AT_BYTES: usize = 256 * 1024;
+/// A resend pauses while this many bytes wait to be sent, or a quarter of what may wait, if that is less.
+pub(super) const PAUSE_AT_BYTES: usize = 256 * 1024;
 /// Ranges asked for and not answered yet; more would only repeat each other.
 pub(super) const MAX_OPEN_RANGES: usize = 16;
 
 impl Session {
     /// Goes on with what the client has asked for.
     pub(super) fn pump_resends(&mut self, now_ns: u64, store: &mut Store) -> io::Result<()> {
-        while self.wire.len() < PAUSE_AT_BYTES {
+        while self.wire.len() < self.resend_pause_bytes {
             let Some(&(next, last)) = self.resends.front() else { return Ok(()) };
             if next > last {
                 self.resends.pop_front();

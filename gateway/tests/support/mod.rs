@@ -1,0 +1,341 @@
+//! The gateway joined to the real exchange, stepped by hand: no threads, no sockets, no clock.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use exchange::Exchange;
+use gateway::fix::{FieldIndex, Frame, MessageWriter, find_frame, format_utc_millis};
+use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, UserConfig};
+use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
+use protocol::{
+    AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name, SelfTradePrevention,
+};
+use tempfile::TempDir;
+use zerocopy::IntoBytes;
+
+pub const SECOND_NS: u64 = 1_000_000_000;
+pub const START_NS: u64 = 1_700_000_000 * SECOND_NS;
+
+/// Commands on their way to the exchange.
+pub struct Port {
+    pub queue: VecDeque<(u16, u16, Vec<u8>)>,
+    pub room: usize,
+}
+
+impl CommandPort for Port {
+    fn try_send(&mut self, session: u16, kind: u16, schema_version: u8, body: &[u8]) -> bool {
+        assert_eq!(schema_version, 1);
+        if self.queue.len() >= self.room {
+            return false;
+        }
+        self.queue.push_back((session, kind, body.to_vec()));
+        true
+    }
+}
+
+/// A gateway, an exchange, and the journal between them.
+pub struct World {
+    pub directory: TempDir,
+    pub config: GatewayConfig,
+    pub gateway: Gateway,
+    pub exchange: Exchange,
+    pub port: Port,
+    /// Events of all commands, as in an event journal.
+    pub journal: Vec<u64>,
+    pub sequence: u64,
+    pub now_ns: u64,
+    pub links: Links,
+}
+
+pub fn user(name: &str, account: u32) -> UserConfig {
+    UserConfig {
+        sender_comp_id: name.to_owned(),
+        username: name.to_lowercase(),
+        password: format!("{name}-secret"),
+        account: AccountId(account),
+        self_trade_prevention: SelfTradePrevention::CancelNewest,
+        reset_on_disconnect: false,
+    }
+}
+
+fn name(text: &str) -> Name {
+    Name::from_text(text).unwrap()
+}
+
+fn each_record(words: &[u64], mut take: impl FnMut(Record<'_>)) {
+    let mut rest = words.as_bytes();
+    while !rest.is_empty() {
+        let record = Record::parse(rest).unwrap();
+        take(record);
+        rest = &rest[machine::stride(record.header().length as usize)..];
+    }
+}
+
+impl World {
+    /// BTC/USD with a tick of 0.01 and a lot of 0.001; ALICE and BOB with 1,000,000 USD and 100 BTC each.
+    pub fn new() -> Self {
+        Self::with_config(|_| {})
+    }
+
+    pub fn with_config(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let users = vec![user("ALICE", 2), user("BOB", 3)];
+        let path: PathBuf = directory.path().join("fix.sessions");
+        let mut config = GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), path, users);
+        change(&mut config);
+        let gateway = Gateway::open(config.clone()).unwrap();
+        let limits = Limits { accounts: 10, orders: 1000, balances: 100, ..Limits::default() };
+        let mut world = Self {
+            directory,
+            config,
+            gateway,
+            exchange: Exchange::new(limits).unwrap(),
+            port: Port { queue: VecDeque::new(), room: 1 << 16 },
+            journal: Vec::new(),
+            sequence: 0,
+            now_ns: START_NS,
+            links: Links::default(),
+        };
+        world.create_everything();
+        world
+    }
+
+    fn create_everything(&mut self) {
+        for (asset, scale, text) in [(1, 8, "BTC"), (2, 5, "USD")] {
+            self.operate(&CreateAsset { asset, scale, name: name(text), ..CreateAsset::default() });
+        }
+        self.operate(&CreateInstrument {
+            quote_minor_per_tick_lot: 1,
+            base_minor_per_lot: 100_000,
+            instrument: 1,
+            base_asset: 1,
+            quote_asset: 2,
+            maker_fee_ppm: 0,
+            taker_fee_ppm: 1000,
+            name: name("BTC/USD"),
+            ..CreateInstrument::default()
+        });
+        for account in [2, 3] {
+            let account = AccountId(account);
+            self.operate(&CreateAccount { account, name: name("owner"), ..CreateAccount::default() });
+            for (asset, amount_minor) in [(1, 100 * 100_000_000), (2, 1_000_000 * 100_000)] {
+                self.operate(&Deposit { amount_minor, account, asset, ..Deposit::default() });
+            }
+        }
+    }
+
+    /// A command of the operator.
+    pub fn operate<T: Body>(&mut self, body: &T) {
+        self.apply(Source::default(), T::KIND, body.as_bytes(), true);
+    }
+
+    /// Sequences one command, applies it and journals its events; hands them to the gateway if it is `alive`.
+    fn apply(&mut self, source: Source, kind: u16, body: &[u8], alive: bool) {
+        self.sequence += 1;
+        let header = RecordHeader {
+            length: (machine::HEADER_LENGTH + body.len()) as u32,
+            sequence: self.sequence,
+            timestamp_ns: self.now_ns,
+            kind,
+            schema_version: 1,
+            source,
+            ..RecordHeader::default()
+        };
+        let mut words = vec![0u64; body.len().div_ceil(8)];
+        words.as_mut_bytes()[..body.len()].copy_from_slice(body);
+        let command = Record::from_parts(&header, &words.as_bytes()[..body.len()]);
+        assert_eq!(command.context(), Context { sequence: self.sequence, timestamp_ns: self.now_ns, source });
+        let mut events = EventBuffer::with_capacity(self.exchange.max_event_bytes());
+        step(&mut self.exchange, command, &mut events);
+        let start = self.journal.len();
+        self.journal.resize(start + events.bytes().len() / 8, 0);
+        self.journal[start..].as_mut_bytes().copy_from_slice(events.bytes());
+        if alive {
+            for record in events.records() {
+                self.gateway.on_event(record, self.now_ns).unwrap();
+            }
+        }
+    }
+
+    /// Applies the commands that wait in the ring.
+    pub fn run_exchange(&mut self, alive: bool) {
+        while let Some((session, kind, body)) = self.port.queue.pop_front() {
+            self.apply(Source { gateway: 1, session }, kind, &body, alive);
+        }
+    }
+
+    /// Hands on the events journaled from word `from` on; how many words that were.
+    pub fn feed(&self, from: usize, mut take: impl FnMut(Record<'_>)) -> usize {
+        each_record(&self.journal[from..], &mut take);
+        self.journal.len() - from
+    }
+
+    /// Duty cycles until nothing moves.
+    pub fn settle(&mut self) {
+        for _ in 0..4 {
+            for link in 0..8 {
+                if self.has_link(link) {
+                    self.gateway.receive(link, self.now_ns, &mut self.port).unwrap();
+                }
+            }
+            self.run_exchange(true);
+            self.gateway.on_tick(self.now_ns, &mut self.port).unwrap();
+            assert!(self.gateway.commit().unwrap());
+        }
+    }
+
+    fn has_link(&self, link: LinkId) -> bool {
+        self.links.0.contains(&link)
+    }
+
+    /// Kills the process: what was not committed is gone; commands in the ring reach the exchange if `drain`. Then a
+    /// new process opens the store and reads the event journal.
+    pub fn kill_and_restart(&mut self, drain: bool) {
+        if drain {
+            self.run_exchange(false);
+        }
+        self.port.queue.clear();
+        self.links.0.clear();
+        self.gateway = Gateway::open(self.config.clone()).unwrap();
+        let journal = std::mem::take(&mut self.journal);
+        let (now_ns, gateway) = (self.now_ns, &mut self.gateway);
+        each_record(&journal, |record| gateway.on_event(record, now_ns).unwrap());
+        self.journal = journal;
+        self.gateway.commit().unwrap();
+    }
+}
+
+/// One client's end of a connection, at the level of messages.
+pub struct Client {
+    pub name: String,
+    pub link: LinkId,
+    pub next_out: u64,
+    pub closed: Option<&'static str>,
+}
+
+/// A received message, as text with `|` for SOH.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Received(pub String);
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Received {
+    pub fn get(&self, tag: u32) -> &str {
+        let found = self.0.split('|').filter_map(|field| field.split_once('='));
+        found.filter(|(name, _)| *name == tag.to_string()).map(|(_, value)| value).next().unwrap_or("")
+    }
+
+    /// `tag=value` pairs joined by `|`, for one comparison.
+    pub fn pick(&self, tags: &[u32]) -> String {
+        tags.iter().map(|&tag| format!("{tag}={}", self.get(tag))).collect::<Vec<_>>().join("|")
+    }
+}
+
+/// Splits a stream into messages.
+pub fn split(bytes: &[u8]) -> Vec<Received> {
+    let mut at = 0;
+    let mut all = Vec::new();
+    while at < bytes.len() {
+        let Frame::Complete(length) = find_frame(&bytes[at..], 1 << 16) else {
+            panic!("not a message: {}", bytes[at..].escape_ascii());
+        };
+        assert!(FieldIndex::new().parse(&bytes[at..at + length]).is_some());
+        let text = String::from_utf8(bytes[at..at + length].to_vec()).unwrap();
+        all.push(Received(text.replace('\x01', "|")));
+        at += length;
+    }
+    all
+}
+
+/// A message with header; `fields` is `tag=value|tag=value`, in which `now` stands for the time.
+pub fn message(from: &str, sequence: u64, kind: &str, fields: &str, now_ns: u64) -> Vec<u8> {
+    let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
+    let mut buffer = Vec::new();
+    let mut writer = MessageWriter::begin(&mut buffer, kind.as_bytes());
+    writer.integer(34, sequence);
+    writer.bytes(49, from.as_bytes());
+    writer.bytes(52, now.as_bytes());
+    writer.bytes(56, b"RIALTO");
+    for field in fields.split('|').filter(|field| !field.is_empty()) {
+        let (tag, value) = field.split_once('=').unwrap();
+        writer.bytes(tag.parse().unwrap(), value.replace("now", &now).as_bytes());
+    }
+    writer.finish();
+    buffer
+}
+
+impl World {
+    /// Connects without a Logon.
+    pub fn connect(&mut self, name: &str) -> Client {
+        let link = self.gateway.connect(self.now_ns).unwrap();
+        self.links.0.push(link);
+        Client { name: name.to_owned(), link, next_out: 1, closed: None }
+    }
+
+    /// Connects and logs on with the client's next number; what came with the Logon.
+    pub fn log_on(&mut self, name: &str, next_out: u64, more: &str) -> (Client, Vec<Received>) {
+        let mut client = self.connect(name);
+        client.next_out = next_out;
+        let fields = format!("98=0|108=30|553={}|554={name}-secret|{more}", name.to_lowercase());
+        let answer = self.send(&mut client, "A", &fields);
+        (client, answer)
+    }
+
+    /// Sends one message with the client's next number, lets everything settle, and gives what came back.
+    pub fn send(&mut self, client: &mut Client, kind: &str, fields: &str) -> Vec<Received> {
+        let bytes = message(&client.name, client.next_out, kind, fields, self.now_ns);
+        client.next_out += 1;
+        self.send_bytes(client, &bytes)
+    }
+
+    pub fn send_bytes(&mut self, client: &mut Client, bytes: &[u8]) -> Vec<Received> {
+        if client.closed.is_none() {
+            self.gateway.input(client.link).extend_from_slice(bytes);
+        }
+        self.settle();
+        self.take(client)
+    }
+
+    /// What has come for a client.
+    pub fn take(&mut self, client: &mut Client) -> Vec<Received> {
+        if client.closed.is_some() {
+            return Vec::new();
+        }
+        let bytes = std::mem::take(self.gateway.output(client.link));
+        if let Some(reason) = self.gateway.closing(client.link) {
+            client.closed = Some(reason);
+            self.drop_link(client);
+        }
+        split(&bytes)
+    }
+
+    /// The client's connection breaks.
+    pub fn drop_link(&mut self, client: &mut Client) {
+        client.closed.get_or_insert("dropped");
+        self.links.0.retain(|&link| link != client.link);
+        self.gateway.disconnect(client.link);
+    }
+
+    /// Time passes.
+    pub fn wait(&mut self, client: &mut Client, seconds: u64) -> Vec<Received> {
+        self.now_ns += seconds * SECOND_NS;
+        self.settle();
+        self.take(client)
+    }
+}
+
+/// Links that are open.
+#[derive(Default)]
+pub struct Links(pub Vec<LinkId>);
+
+pub const LIMIT: &str = "40=2|55=BTC/USD|60=now";
+
+/// Fields of a limit order.
+pub fn order(id: &str, side: u8, quantity: &str, price: &str) -> String {
+    format!("11={id}|54={side}|38={quantity}|44={price}|{LIMIT}")
+}
