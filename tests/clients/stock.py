@@ -160,6 +160,8 @@ class Stock(fix.Application):
     def stop(self):
         self.initiator.stop()
         self.cable.cut()
+        # QuickFIX finds sessions by name in the whole process; only the destructor takes this one off.
+        del self.initiator
 
 
 SETTINGS = """[DEFAULT]

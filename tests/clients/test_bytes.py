@@ -154,6 +154,8 @@ def test_a_gap_is_asked_for_and_filled():
         client.send_bytes(built(client, "1", missing + 3, [(112, "early")]))
         # The session answers the ResendRequest with a gap fill up to here.
         client.next_out = missing + 4
+        asked = client.wait(lambda message: message.type == "2", "a ResendRequest")
+        assert int(asked[7]) == missing and asked[16] in ("0", str(missing + 2)), asked
         client.ping()
 
 

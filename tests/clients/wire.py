@@ -95,8 +95,9 @@ class Parser:
 class Session:
     """A FIX client that keeps its numbers over connections, as a client with a file store does.
 
-    It never sends an old order again: what the server misses is gap-filled. `received` holds messages that nobody
-    has waited for yet, in sequence, each once.
+    Asked to resend, it sends again what it has sent on this connection, and gap-fills what is older: an order of a
+    lost connection is never sent twice. `received` holds messages that nobody has waited for yet, in sequence, each
+    once.
     """
 
     def __init__(self, sender, username=None, password=None, target="RIALTO"):
@@ -108,6 +109,8 @@ class Session:
         self.received = []
         self.closed = True
         self.asked_to_resend = False
+        self.sent = {}
+        self.open_ping = None
 
     # connection
     def connect(self, port):
@@ -116,6 +119,7 @@ class Session:
         self.parser = Parser()
         self.closed = False
         self.asked_to_resend = False
+        self.sent.clear()
         return self
 
     def cut(self):
@@ -143,6 +147,8 @@ class Session:
 
     def send(self, kind, fields):
         data = encode(self.header(kind, self.next_out) + list(fields))
+        if kind not in ADMIN:
+            self.sent[self.next_out] = (kind, list(fields))
         self.next_out += 1
         self.send_bytes(data)
 
@@ -186,9 +192,10 @@ class Session:
 
     def ping(self):
         """Returns when the server has answered everything sent before."""
-        name = f"ping-{self.next_out}"
+        name = self.open_ping = f"ping-{self.next_out}"
         self.send("1", [(112, name)])
         self.wait(lambda message: message.type == "0" and message.get(112) == name, "a Heartbeat")
+        self.open_ping = None
 
     def wait_closed(self, timeout=10.0):
         """Whether the server closes the connection in time."""
@@ -207,7 +214,7 @@ class Session:
         if (message[49], message[56]) != (self.target, self.sender):
             raise WireError(f"wrong CompIDs: {message}")
         if message.type == "2":
-            self._gap_fill(int(message[7]))
+            self._resend(int(message[7]))
         if number > self.next_in:
             self._on_gap(message)
         elif number == self.next_in:
@@ -230,12 +237,25 @@ class Session:
             self.next_in = int(message[36])
         elif message.type == "1":
             self.send("0", [(112, message[112])])
-        elif message.type != "2":
+        else:
             self.received.append(message)
 
-    def _gap_fill(self, begin):
-        fields = self.header("4", begin, [(43, "Y"), (122, now())])
-        self.send_bytes(encode(fields + [(123, "Y"), (36, self.next_out)]))
+    def _resend(self, begin):
+        again = [(43, "Y"), (122, now())]
+        for number in sorted(number for number in self.sent if number >= begin):
+            self._gap_fill(begin, number)
+            kind, fields = self.sent[number]
+            self.send_bytes(encode(self.header(kind, number, again) + fields))
+            begin = number + 1
+        self._gap_fill(begin, self.next_out)
+        if self.open_ping is not None:
+            # The question itself was gap-filled away, as every administrative message is.
+            self.send("1", [(112, self.open_ping)])
+
+    def _gap_fill(self, begin, end):
+        if begin < end:
+            fields = self.header("4", begin, [(43, "Y"), (122, now())])
+            self.send_bytes(encode(fields + [(123, "Y"), (36, end)]))
 
 
 def new_order(name, side, quantity, price, symbol="BTC/USD", time_in_force=1):
