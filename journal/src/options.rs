@@ -89,7 +89,7 @@ pub struct StreamOptions {
     /// most half a segment. Default 1 MiB. Reserved once per writer.
     pub max_frame_bytes: u32,
     /// Zeros are written this far ahead of the records, so that a sync seldom has to convert unwritten extents (see
-    /// `docs/decisions/0002`); 0 turns it off; at most 64 MiB. Default 1 MiB.
+    /// `docs/decisions/0002`), for frames up to a sixteenth of this; 0 turns it off; at most 64 MiB. Default 1 MiB.
     pub zero_ahead_bytes: u32,
     /// Bytes that must stay free on the disk beyond the next segment, so that a full disk is met while there is still
     /// room to shut down in order. Default 64 MiB.

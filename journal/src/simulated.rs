@@ -144,6 +144,14 @@ impl SimulatedStorage {
         disk.dead = false;
     }
 
+    /// The process is killed, the disk goes on: nothing is lost, and what was not synced stays so. Open files are dead.
+    pub fn kill_process(&self) {
+        let mut disk = lock(&self.disk);
+        disk.generation += 1;
+        disk.fault = None;
+        disk.dead = false;
+    }
+
     /// Changes one byte of a file, live and durable: damage.
     ///
     /// # Panics

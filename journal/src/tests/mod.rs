@@ -30,7 +30,7 @@ pub fn small() -> StreamOptions {
     StreamOptions {
         segment_bytes: 64 << 10,
         max_frame_bytes: 8 << 10,
-        zero_ahead_bytes: 4096,
+        zero_ahead_bytes: 16 << 10,
         reserve_bytes: 0,
         ..StreamOptions::default()
     }

@@ -1,0 +1,106 @@
+//! Measures the write path on the disk of a folder: `cargo run --release -p journal --example append -- FOLDER`.
+
+use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamReader, StreamWriter};
+use machine::{HEADER_LENGTH, RecordHeader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zerocopy::IntoBytes;
+
+const RECORD_BYTES: usize = 64;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Fills `batch` with `count` records of 64 bytes that follow `last`.
+fn fill(batch: &mut Vec<u8>, last: u64, count: usize) {
+    batch.clear();
+    for index in 1..=count as u64 {
+        let header = RecordHeader {
+            length: RECORD_BYTES as u32,
+            sequence: last + index,
+            kind: 1,
+            schema_version: 1,
+            ..RecordHeader::default()
+        };
+        batch.extend_from_slice(header.as_bytes());
+        batch.resize(batch.len() + RECORD_BYTES - HEADER_LENGTH, 0xA5);
+    }
+}
+
+fn open(folder: &Path, zero_ahead_bytes: u32) -> Result<StreamWriter, Failure> {
+    let identity = StreamIdentity::new(StreamKind::Commands, "measure", &[]);
+    let options = StreamOptions { zero_ahead_bytes, ..StreamOptions::default() };
+    Ok(StreamWriter::open(folder, &identity, &options, Arc::new(DiskStorage))?.0)
+}
+
+/// Appends without syncing, but for the one when a segment is full.
+fn append(folder: &Path, count: usize, records: usize) -> Result<(), Failure> {
+    let mut writer = open(folder, 0)?;
+    let mut batch = Vec::new();
+    let (mut spent, mut slowest) = (Duration::ZERO, Duration::ZERO);
+    let batches = records / count;
+    for _ in 0..batches {
+        fill(&mut batch, writer.last_sequence(), count);
+        let start = Instant::now();
+        writer.write_batch(&batch, 0)?;
+        let took = start.elapsed();
+        spent += took;
+        slowest = slowest.max(took);
+    }
+    let each = spent.as_nanos() as f64 / (batches * count) as f64;
+    println!("append, batches of {count:5}: {each:6.1} ns per record, slowest batch {slowest:?}");
+    Ok(())
+}
+
+/// Appends and syncs every batch.
+fn append_and_sync(folder: &Path, count: usize, batches: usize, zero_ahead: u32) -> Result<(), Failure> {
+    let mut writer = open(folder, zero_ahead)?;
+    let mut batch = Vec::new();
+    let mut times = Vec::with_capacity(batches);
+    for _ in 0..batches {
+        fill(&mut batch, writer.last_sequence(), count);
+        let start = Instant::now();
+        writer.write_batch(&batch, writer.durable_sequence())?;
+        writer.sync()?;
+        times.push(start.elapsed());
+    }
+    times.sort_unstable();
+    let at = |part: usize| times[(times.len() * part / 1000).min(times.len() - 1)];
+    let mean = times.iter().sum::<Duration>() / batches as u32;
+    println!(
+        "append + sync, batches of {count:5}, zeros ahead {zero_ahead:8}: mean {mean:?} p50 {:?} p99 {:?} max {:?}",
+        at(500),
+        at(990),
+        at(1000)
+    );
+    Ok(())
+}
+
+fn read(folder: &Path) -> Result<(), Failure> {
+    let mut reader = StreamReader::open(folder)?;
+    let (start, mut records) = (Instant::now(), 0u64);
+    while reader.next()?.is_some() {
+        records += 1;
+    }
+    let each = start.elapsed().as_nanos() as f64 / records as f64;
+    println!("read and check: {each:6.1} ns per record, {records} records");
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let base = std::env::args_os().nth(1).map(PathBuf::from).ok_or("give a folder on the disk to measure")?;
+    for count in [1, 16, 256, 1024, 4096] {
+        let folder = tempfile::tempdir_in(&base)?;
+        append(folder.path(), count, 4_000_000.min(count * 40_000))?;
+        if count == 1024 {
+            read(folder.path())?;
+        }
+    }
+    for (count, batches) in [(1, 1000), (62, 1000), (1000, 1000), (4000, 400)] {
+        for zero_ahead in [0, 1 << 20] {
+            let folder = tempfile::tempdir_in(&base)?;
+            append_and_sync(folder.path(), count, batches, zero_ahead)?;
+        }
+    }
+    Ok(())
+}
