@@ -1,0 +1,280 @@
+//! The pipeline, before it runs.
+
+use std::path::Path;
+
+use journal::{Cut, DataFolder, JournalError, Progress, Recovered, recover};
+use machine::{Record, StateMachine};
+
+use crate::agent::{Agent, Fault, FaultReport};
+use crate::config::{ConfigError, PipelineConfig, ThreadConfig};
+use crate::engine::EngineAgent;
+use crate::gate::{EventReader, Gate};
+use crate::ingress::Ingress;
+use crate::inline::InlinePipeline;
+use crate::journaling::{EventJournalAgent, JournalAgent};
+use crate::places::RingFolder;
+use crate::ring::{RingError, broadcast, spsc};
+use crate::runner::Cores;
+use crate::running::Running;
+use crate::sequencing::{LocalLog, SequencerAgent, SequencerStart};
+
+/// Why a pipeline cannot start, or how it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The configuration cannot work.
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The journal cannot be opened, or what it holds does not replay.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A ring cannot be made.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// A thread cannot be started.
+    #[error("cannot start thread '{name}': {source}")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// An agent failed, and everything stopped.
+    #[error(transparent)]
+    Fault(#[from] FaultReport),
+    /// The agents did not finish in time: an event reader is not being polled, or the disk hangs.
+    #[error(
+        "shutdown gave up after {seconds} s at sequence {committed} of {last_sequence}: an event reader is not \
+         polled, or the disk hangs; what was committed is in the journal"
+    )]
+    Stuck {
+        /// How long it waited.
+        seconds: u64,
+        /// What was committed.
+        committed: u64,
+        /// What had been sequenced.
+        last_sequence: u64,
+    },
+    /// The events stream cannot hold the most events of one command.
+    #[error(
+        "event segments of {segment_bytes} bytes are too small: one command gives up to {max_event_bytes}"
+    )]
+    SegmentTooSmall {
+        /// Configured.
+        segment_bytes: u64,
+        /// What the machine says.
+        max_event_bytes: usize,
+    },
+}
+
+/// The agents that every pipeline has.
+pub(crate) struct Parts<M> {
+    pub(crate) sequencer: SequencerAgent<LocalLog>,
+    pub(crate) engine: EngineAgent<M>,
+    pub(crate) journal: JournalAgent,
+    pub(crate) event_journal: EventJournalAgent,
+}
+
+/// A recovered machine with its journal and rings, ready to start: first take the ways in and out, then
+/// [`Pipeline::start`] it on threads, or [`Pipeline::inline`] to drive it yourself.
+pub struct Pipeline<M> {
+    pub(crate) parts: Parts<M>,
+    pub(crate) extra: Vec<(String, Box<dyn Agent + Send>)>,
+    pub(crate) config: PipelineConfig,
+    pub(crate) gate: Gate,
+    pub(crate) fault: Fault,
+    pub(crate) rings: RingFolder,
+    pub(crate) folder: DataFolder,
+    recovered: RecoveredSummary,
+}
+
+/// What recovery found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredSummary {
+    /// The last command in the journal; 0 when there is none.
+    pub last_sequence: u64,
+    /// Its time.
+    pub last_timestamp_ns: u64,
+    /// State hash after it.
+    pub state_hash: u64,
+    /// Commands whose events had to be written again.
+    pub events_appended: u64,
+    /// The torn tail of the commands stream, if one was cut. Nothing in it had been acknowledged.
+    pub commands_cut: Option<Cut>,
+    /// The torn tail of the events stream, if one was cut; its events have been computed again.
+    pub events_cut: Option<Cut>,
+}
+
+impl<M: StateMachine> Pipeline<M> {
+    /// Locks the data folder (creating it if need be), replays its journal into `machine`, which must be new, and
+    /// makes the rings. `on_event` sees every event in the journal, in order, so that projections catch up.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn open(
+        folder: &Path,
+        config: PipelineConfig,
+        machine: M,
+        on_event: &mut dyn FnMut(Record<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, PipelineError> {
+        config.validate(&Cores::list())?;
+        Self::open_on(DataFolder::create(folder)?, config, machine, on_event, progress)
+    }
+
+    /// Like [`Pipeline::open`], on a data folder that has been opened already: on other storage, for example.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn open_on(
+        folder: DataFolder,
+        config: PipelineConfig,
+        mut machine: M,
+        on_event: &mut dyn FnMut(Record<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, PipelineError> {
+        config.validate(&Cores::list())?;
+        let max_event_bytes = machine.max_event_bytes();
+        let segment_bytes = config.events.segment_bytes;
+        if segment_bytes < 2 * max_event_bytes as u64 {
+            return Err(PipelineError::SegmentTooSmall { segment_bytes, max_event_bytes });
+        }
+        let options = (&config.commands, &config.events);
+        let recovered = recover(&folder, &mut machine, &config.parameters, options, on_event, progress)?;
+        let rings = RingFolder::create(&config.ring_place, folder.path())?;
+        let summary = RecoveredSummary {
+            last_sequence: recovered.last_sequence,
+            last_timestamp_ns: recovered.last_timestamp_ns,
+            state_hash: recovered.state_hash,
+            events_appended: recovered.events_appended,
+            commands_cut: recovered.commands_report.cut.clone(),
+            events_cut: recovered.events_report.cut.clone(),
+        };
+        let (gate, fault) = (Gate::new(recovered.last_sequence), Fault::new());
+        let parts = build(machine, recovered, &config, &rings, (&gate, &fault))?;
+        let extra = Vec::new();
+        Ok(Self { parts, extra, config, gate, fault, rings, folder, recovered: summary })
+    }
+
+    /// What recovery found.
+    #[must_use]
+    pub fn recovered(&self) -> &RecoveredSummary {
+        &self.recovered
+    }
+
+    /// The machine, as recovered.
+    #[must_use]
+    pub fn machine(&self) -> &M {
+        self.parts.engine.machine()
+    }
+
+    /// The folder of the rings' files, if they are in files.
+    #[must_use]
+    pub fn ring_folder(&self) -> Option<&Path> {
+        self.rings.path()
+    }
+
+    /// Makes the ring of a gateway. Several may have the same number; each is a ring of its own.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    pub fn ingress(&mut self, gateway: u16) -> Result<Ingress, RingError> {
+        let capacity = self.config.ring_sizes.ingress;
+        let name = format!("ingress-{gateway}-{}.ring", self.parts.sequencer.rings());
+        let (producer, consumer) = self.rings.make(&name, |place| spsc::create(place, capacity))?;
+        self.parts.sequencer.add_ring(gateway, consumer);
+        Ok(Ingress::new(producer, gateway, self.parts.sequencer.closed(), self.fault.clone()))
+    }
+
+    /// A reader of the events from now on, through the gate. It must be polled, or dropped.
+    ///
+    /// # Errors
+    /// [`RingError::TooManyReaders`].
+    pub fn events(&mut self) -> Result<EventReader, RingError> {
+        Ok(EventReader::new(self.parts.engine.event_reader()?, self.gate.clone()))
+    }
+
+    /// Puts an agent on a thread of the thread map; a name that it does not have makes a new thread, not pinned and
+    /// backing off.
+    pub fn add_agent(&mut self, thread_name: &str, agent: Box<dyn Agent + Send>) {
+        self.extra.push((thread_name.to_owned(), agent));
+    }
+
+    /// Says how a thread is run, if the thread map does not say it already: for threads of added agents.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn add_thread(&mut self, thread: ThreadConfig) -> Result<(), ConfigError> {
+        if self.config.threads.iter().all(|known| known.name != thread.name) {
+            self.config.threads.push(thread);
+        }
+        self.config.validate(&Cores::list())
+    }
+
+    /// The pipeline's fault, for agents that want to raise it themselves.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault.clone()
+    }
+
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// [`PipelineError::Thread`]; those already started are stopped.
+    pub fn start(self) -> Result<Running, PipelineError>
+    where
+        M: Send + 'static,
+    {
+        Running::start(self)
+    }
+
+    /// Leaves the work to the caller, without threads.
+    #[must_use]
+    pub fn inline(self) -> InlinePipeline<M> {
+        InlinePipeline::new(self)
+    }
+}
+
+/// Makes the command and event rings and the agents around them.
+fn build<M: StateMachine>(
+    machine: M,
+    recovered: Recovered,
+    config: &PipelineConfig,
+    rings: &RingFolder,
+    (gate, fault): (&Gate, &Fault),
+) -> Result<Parts<M>, PipelineError> {
+    let sizes = &config.ring_sizes;
+    let mut commands =
+        rings.make("commands.ring", |place| broadcast::Writer::create(place, sizes.commands))?;
+    let events = rings.make("events.ring", |place| broadcast::Writer::create(place, sizes.events))?;
+    let (for_journal, for_engine) = (commands.gated_reader()?, commands.gated_reader()?);
+    let last = recovered.last_sequence;
+    let limits = &config.limits;
+    let mut engine =
+        EngineAgent::new(machine, last, for_engine, events, limits.engine_commands, fault.clone());
+    let for_event_journal = EventReader::new(engine.event_reader()?, gate.clone());
+    let start = SequencerStart {
+        last_sequence: last,
+        last_timestamp_ns: recovered.last_timestamp_ns,
+        records_per_ring: limits.records_per_ring,
+        batch_bytes: limits.sequencer_bytes,
+    };
+    let log = LocalLog::new(commands, gate.clone(), fault.clone());
+    Ok(Parts {
+        sequencer: SequencerAgent::new(log, &start, config.clock.clone(), fault.clone()),
+        engine,
+        journal: JournalAgent::new(
+            for_journal,
+            recovered.commands,
+            config.durability,
+            limits.journal_bytes,
+            gate.clone(),
+            fault.clone(),
+        ),
+        event_journal: EventJournalAgent::new(
+            for_event_journal,
+            recovered.events,
+            limits.journal_bytes,
+            fault.clone(),
+        ),
+    })
+}
