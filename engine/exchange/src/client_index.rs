@@ -14,6 +14,8 @@ pub(crate) struct ClientIndex {
     entries: Vec<Entry>,
     /// Client order ids by slot; meaningless for orders without one.
     ids: Vec<ClientOrderId>,
+    /// Orders indexed. Half of the entries stay empty, or a probe would never end.
+    indexed: usize,
     /// Mixed into every hash, so that a client who does not know it cannot make its ids collide.
     seed: u64,
 }
@@ -37,6 +39,7 @@ impl ClientIndex {
         Self {
             entries: alloc::vec![Entry::default(); orders * 2],
             ids: alloc::vec![ClientOrderId::NONE; orders],
+            indexed: 0,
             seed,
         }
     }
@@ -91,6 +94,8 @@ impl ClientIndex {
         if hash == NO_CLIENT_ID {
             return;
         }
+        assert!(self.indexed < self.ids.len(), "more client order ids are indexed than orders can be live");
+        self.indexed += 1;
         let mut at = self.home(hash);
         while self.entries[at].slot_plus_one != 0 {
             at = self.next(at);
@@ -124,6 +129,12 @@ impl ClientIndex {
             }
         }
         self.entries[hole] = Entry::default();
+        self.indexed -= 1;
+    }
+
+    /// Orders indexed.
+    pub(crate) fn len(&self) -> usize {
+        self.indexed
     }
 
     /// The client order id of a live order; `hash` is its `client_index`.

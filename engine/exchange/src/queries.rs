@@ -9,6 +9,7 @@ use protocol::{
 use wallet::{Balance, Wallet};
 use zerocopy::{Immutable, IntoBytes};
 
+use crate::client_index::NO_CLIENT_ID;
 use crate::exchange::{Exchange, place};
 use crate::instrument::Instrument;
 use crate::settlement::hold_of;
@@ -166,6 +167,8 @@ impl<B: Book> Exchange<B> {
             let days = orders.map(crate::exchange::day_count).sum::<u32>();
             assert_eq!(days, instrument.day_orders, "day orders of {}", instrument.created.name);
         }
+        let with_id = self.table.iter().filter(|(_, order)| order.client_index != NO_CLIENT_ID).count();
+        assert_eq!(with_id, self.clients.len(), "client order ids indexed");
         for (slot, order) in self.table.iter() {
             let id = self.clients.id(order.client_index, slot);
             let found = self.clients.find(&self.table, order.client_index, order.account, &id);
