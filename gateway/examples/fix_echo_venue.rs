@@ -125,7 +125,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             acceptor.on_event(record, now_ns())?;
             rest = &rest[machine::stride(record.header().length as usize)..];
         }
-        acceptor.do_work(now_ns(), Duration::from_millis(1), &mut venue)?;
+        let wait = if bytes.is_empty() { Duration::from_millis(1) } else { Duration::ZERO };
+        acceptor.do_work(now_ns(), wait, &mut venue)?;
         for notice in acceptor.take_notices() {
             println!("{:?} {:?} {}", notice.peer, notice.comp_id, notice.text);
         }

@@ -109,6 +109,14 @@ impl Acceptor {
         self.gateway.on_event(event, now_ns)
     }
 
+    /// All recovered events are in, see [`Gateway::finish_recovery`].
+    ///
+    /// # Errors
+    /// [`GatewayError`]
+    pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
+        self.gateway.finish_recovery()
+    }
+
     /// Begins an orderly shutdown, see [`Gateway::begin_shutdown`].
     pub fn begin_shutdown(&mut self, text: &str, now_ns: u64) {
         self.gateway.begin_shutdown(text, now_ns);

@@ -1,5 +1,19 @@
-//! FIX order entry: sessions, orders, execution reports.
+//! FIX 4.4 order entry: sessions, orders, execution reports.
+//!
+//! ```text
+//!  socket ─▶ Acceptor ─▶ Gateway ─▶ Session ─▶ order entry ─▶ CommandPort ─ring─▶ sequencer
+//!                           │  ▲
+//!                   Store ◀─┤  └── Orders ◀── events, through the durability gate
+//! ```
+//!
+//! [`fix`] frames, indexes and encodes messages. A [`session::Session`] is one identity's state machine, without I/O.
+//! [`orders::Orders`] is folded from events and turns them into reports. [`Store`] keeps numbers and messages over a
+//! restart. [`Gateway`] joins these; [`Acceptor`] gives it sockets, [`GatewayAgent`] the rings. What clients may send
+//! and get is in `docs/fix.md`.
+#![forbid(unsafe_code)]
+
 mod acceptor;
+mod agent;
 mod config;
 pub mod fix;
 mod gateway;
@@ -8,6 +22,7 @@ pub mod session;
 mod store;
 
 pub use acceptor::{Acceptor, Notice};
+pub use agent::GatewayAgent;
 pub use config::{ConfigError, GatewayConfig, GatewayLimits, UserConfig};
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use store::{Store, StoreError};

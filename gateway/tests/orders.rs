@@ -33,7 +33,7 @@ fn an_order_rests_trades_in_parts_and_is_filled() {
     assert_ne!(maker[0].get(17), reports[1].get(17), "ExecIDs are unique");
     assert_eq!(maker[0].get(37), world.send(&mut alice, "H", "11=a1|54=1|55=BTC/USD|790=s")[0].get(37));
 
-    let reports = world.send(&mut bob, "D", &format!("11=b2|54=2|38=9|40=1|55=BTC/USD|60=now"));
+    let reports = world.send(&mut bob, "D", "11=b2|54=2|38=9|40=1|55=BTC/USD|60=now");
     let states: Vec<String> = reports.iter().map(|it| it.pick(&[150, 39, 151, 14, 44, 59])).collect();
     assert_eq!(states[0], "150=0|39=0|151=9.000|14=0|44=|59=3", "a market order is immediate or cancel");
     assert_eq!(states[1], "150=F|39=1|151=7.500|14=1.500|44=|59=3");

@@ -100,7 +100,7 @@ fn missed_reports_come_back_by_resend_request() {
             "35=4|34=5|43=Y|36=6|150=|14=",
         ]
     );
-    assert!(resent[1].get(122) != "" && resent[1].get(52) >= resent[1].get(122));
+    assert!(!resent[1].get(122).is_empty() && resent[1].get(52) >= resent[1].get(122));
     let part = world.send(&mut alice, "2", "7=3|16=3");
     assert_eq!(types(&part), ["35=8|34=3"]);
     assert_eq!(world.send(&mut alice, "2", "7=0|16=0")[0].pick(&[35, 371, 373]), "35=3|371=7|373=5");
@@ -210,6 +210,18 @@ fn kills_at_any_moment_keep_numbers_and_reports_in_step() {
             );
         }
     }
+}
+
+/// A session store that was kept while the journal was replaced by a new one: every report up to the old sequence would
+/// be taken for written.
+#[test]
+fn a_store_that_is_ahead_of_the_journal_is_refused() {
+    let mut world = World::new();
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    world.send(&mut alice, "D", &order("a1", 1, "2", "100"));
+    let mut gateway = gateway::Gateway::open(world.config.clone()).unwrap();
+    let error = gateway.finish_recovery().unwrap_err();
+    assert!(matches!(error, gateway::GatewayError::AheadOfJournal { stored: 10, journal: 0 }), "{error}");
 }
 
 #[test]

@@ -38,6 +38,17 @@ pub enum GatewayError {
     /// The session store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal is not the one that the session store has followed.
+    #[error(
+        "the session store has reports up to sequence {stored}, but the journal ends at {journal}: put the right \
+         journal back, or move the store away and have all clients log on with ResetSeqNumFlag (141=Y)"
+    )]
+    AheadOfJournal {
+        /// Last sequence that the store has seen.
+        stored: u64,
+        /// Last sequence of the recovered events.
+        journal: u64,
+    },
     /// A file or socket failed.
     #[error("FIX gateway: {0}")]
     Io(#[from] io::Error),
@@ -209,6 +220,20 @@ impl Gateway {
                 self.commit()?;
             }
         }
+        Ok(())
+    }
+
+    /// All recovered events are in: checks that they are those that the store has followed, and keeps what they gave.
+    /// Without this check a wrong journal's reports would be taken for written ones.
+    ///
+    /// # Errors
+    /// [`GatewayError`]
+    pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
+        let (stored, journal) = (self.store.applied(), self.applied);
+        if stored > journal {
+            return Err(GatewayError::AheadOfJournal { stored, journal });
+        }
+        self.commit()?;
         Ok(())
     }
 

@@ -87,15 +87,18 @@ pub(super) fn header_problem<'m>(message: &Message<'m>) -> Option<Problem<'m>> {
     None
 }
 
+/// A tag as number and as text.
+type Tag = (u32, &'static [u8]);
+
 /// What a message type must and may hold.
 struct Rules {
-    required: &'static [(u32, &'static [u8])],
+    required: &'static [Tag],
     /// Body tags; `None` allows all that FIX defines.
     allowed: Option<&'static [u32]>,
 }
 
 fn rules_of(message_type: &[u8]) -> Rules {
-    let (required, allowed): (&[(u32, &[u8])], Option<&[u32]>) = match message_type {
+    let (required, allowed): (&[Tag], Option<&[u32]>) = match message_type {
         b"0" => (&[], Some(&[112])),
         b"1" => (&[(112, b"112")], Some(&[112])),
         b"2" => (&[(7, b"7"), (16, b"16")], Some(&[7, 16])),

@@ -202,7 +202,7 @@ impl World {
         let (now_ns, gateway) = (self.now_ns, &mut self.gateway);
         each_record(&journal, |record| gateway.on_event(record, now_ns).unwrap());
         self.journal = journal;
-        self.gateway.commit().unwrap();
+        self.gateway.finish_recovery().unwrap();
     }
 }
 
