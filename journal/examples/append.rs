@@ -27,15 +27,15 @@ fn fill(batch: &mut Vec<u8>, last: u64, count: usize) {
     }
 }
 
-fn open(folder: &Path, zero_ahead_bytes: u32) -> Result<StreamWriter, Failure> {
+fn open(folder: &Path, zero_ahead_bytes: u32, sync_on_roll: bool) -> Result<StreamWriter, Failure> {
     let identity = StreamIdentity::new(StreamKind::Commands, "measure", &[]);
-    let options = StreamOptions { zero_ahead_bytes, ..StreamOptions::default() };
+    let options = StreamOptions { zero_ahead_bytes, sync_on_roll, ..StreamOptions::default() };
     Ok(StreamWriter::open(folder, &identity, &options, Arc::new(DiskStorage))?.0)
 }
 
-/// Appends without syncing, but for the one when a segment is full.
+/// Appends without syncing.
 fn append(folder: &Path, count: usize, records: usize) -> Result<(), Failure> {
-    let mut writer = open(folder, 0)?;
+    let mut writer = open(folder, 0, false)?;
     let mut batch = Vec::new();
     let (mut spent, mut slowest) = (Duration::ZERO, Duration::ZERO);
     let batches = records / count;
@@ -54,7 +54,7 @@ fn append(folder: &Path, count: usize, records: usize) -> Result<(), Failure> {
 
 /// Appends and syncs every batch.
 fn append_and_sync(folder: &Path, count: usize, batches: usize, zero_ahead: u32) -> Result<(), Failure> {
-    let mut writer = open(folder, zero_ahead)?;
+    let mut writer = open(folder, zero_ahead, true)?;
     let mut batch = Vec::new();
     let mut times = Vec::with_capacity(batches);
     for _ in 0..batches {
