@@ -80,13 +80,13 @@ impl StreamIdentity {
 /// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// Size of a segment file; a multiple of 4096, 1 MiB (64 KiB under test) to 4 GiB. Default 64 MiB.
+    /// Size of a segment file; a multiple of 4096, 64 KiB to 4 GiB. Default 64 MiB.
     pub segment_bytes: u64,
     /// Frames start at multiples of this: 8 (dense, default), 512 or 4096 (no synced sector or page is ever
     /// rewritten, for disks that may lose a sector they are rewriting when power fails).
     pub frame_alignment: u32,
-    /// Longest frame in bytes; a longer batch is split. 132 KiB (two of the longest records) to 16 MiB, and at
-    /// most half a segment. Default 1 MiB. Reserved once per writer.
+    /// Longest frame in bytes; a longer batch is split, a longer record refused. A multiple of 4096, at most 16 MiB,
+    /// and no longer than a segment has room. Default 1 MiB. Reserved once per writer.
     pub max_frame_bytes: u32,
     /// Zeros are written this far ahead of the records, so that a sync seldom has to convert unwritten extents (see
     /// `docs/decisions/0002`), for frames up to a sixteenth of this; 0 turns it off; at most 64 MiB. Default 1 MiB.
