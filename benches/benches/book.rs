@@ -76,6 +76,8 @@ fn book(criterion: &mut Criterion) {
     let single_pair = generate(Shape::single_pair(1, 1_000_000));
     bench_book::<OrderBook>(criterion, "single_pair/order_book", &single_pair);
     bench_book::<NaiveBook>(criterion, "single_pair/naive_book", &single_pair);
+    let among_far = single_pair.clone().among_far_levels(100_000);
+    bench_book::<OrderBook>(criterion, "among_100_000_far_levels/order_book", &among_far);
     let sparse = single_pair.with_prices_times(100);
     bench_book::<OrderBook>(criterion, "every_100th_tick/order_book", &sparse);
     bench_book::<NaiveBook>(criterion, "every_100th_tick/naive_book", &sparse);

@@ -1,5 +1,6 @@
 //! Criterion benchmarks and side-by-side runs: the workloads, and how they are played on a book.
 
 pub mod book_driver;
+pub mod exchange_driver;
 pub mod trace;
 pub mod workload;

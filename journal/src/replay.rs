@@ -221,6 +221,11 @@ impl Marks {
         Ok(Self { marks, next: 0, checked: 0 })
     }
 
+    /// Sequence of the last mark; 0 when there is none.
+    pub fn last_sequence(&self) -> u64 {
+        self.marks.last().map_or(0, |mark| mark.sequence)
+    }
+
     /// Reads the marks and refuses a commands stream that ends before one of them.
     pub fn open(folder: &DataFolder, last_sequence: u64) -> Result<Self, JournalError> {
         let marks = Self::read(folder)?;

@@ -64,14 +64,17 @@ struct Scanner<'a> {
     firsts: Vec<u64>,
     reader: FrameReader,
     scan: Scan,
+    known_durable: u64,
 }
 
-/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched.
+/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched. `known_durable` is
+/// the last sequence that something outside of the stream (a mark) knows to have been synced; 0 for nothing.
 pub(crate) fn scan(
     storage: &dyn Storage,
     folder: &Path,
     expected: &StreamIdentity,
     check_identity: bool,
+    known_durable: u64,
 ) -> Result<Scan, JournalError> {
     let firsts = list_segments(storage, folder)?;
     let first_sequence = firsts.first().copied().unwrap_or(1);
@@ -85,7 +88,7 @@ pub(crate) fn scan(
         bytes: 0,
         cut: None,
     };
-    let mut scanner = Scanner { storage, folder, firsts, reader: FrameReader::new(), scan };
+    let mut scanner = Scanner { storage, folder, firsts, reader: FrameReader::new(), scan, known_durable };
     for index in 0..scanner.firsts.len() {
         let wanted = scanner.scan.identity.clone();
         let wanted = if check_identity { Some(expected.clone()) } else { wanted };
@@ -157,7 +160,7 @@ impl Scanner<'_> {
             }
             _ => {}
         }
-        if tail.claims || self.later_claims(index + 1, missing)? {
+        if tail.claims || self.known_durable >= missing || self.later_claims(index + 1, missing)? {
             return Err(self.damage(index, segment, end, clean, missing));
         }
         self.scan.cut = Some(Cut {

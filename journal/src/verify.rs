@@ -56,10 +56,15 @@ impl VerifyReport {
 pub fn verify(folder: &Path) -> Result<VerifyReport, JournalError> {
     let folder = DataFolder::inspect(folder)?;
     let storage = folder.storage();
-    Ok(VerifyReport {
-        commands: verify_with(&folder.commands(), &storage),
-        events: verify_with(&folder.events(), &storage),
-    })
+    let marked = folder.marks()?.iter().map(|mark| mark.sequence).max().unwrap_or(0);
+    let commands = verify_with(&folder.commands(), &storage, marked).and_then(|report| {
+        if report.last_sequence < marked {
+            let (folder, last_sequence) = (folder.commands(), report.last_sequence);
+            return Err(JournalError::MarkBeyondEnd { folder, last_sequence, mark_sequence: marked });
+        }
+        Ok(report)
+    });
+    Ok(VerifyReport { commands, events: verify_with(&folder.events(), &storage, 0) })
 }
 
 /// Checks one stream.
@@ -68,14 +73,18 @@ pub fn verify(folder: &Path) -> Result<VerifyReport, JournalError> {
 /// [`JournalError::NotFound`], or the first damage with segment and offset.
 pub fn verify_stream(folder: &Path) -> Result<StreamReport, JournalError> {
     let storage: SharedStorage = Arc::new(DiskStorage);
-    verify_with(folder, &storage)
+    verify_with(folder, &storage, 0)
 }
 
-pub(crate) fn verify_with(folder: &Path, storage: &SharedStorage) -> Result<StreamReport, JournalError> {
+pub(crate) fn verify_with(
+    folder: &Path,
+    storage: &SharedStorage,
+    known_durable: u64,
+) -> Result<StreamReport, JournalError> {
     // The stream says itself what it is; only the kind of an empty one must be given.
     let unknown =
         StreamIdentity { kind: StreamKind::Commands, machine: String::new(), parameters: Vec::new() };
-    let scan = scan(&**storage, folder, &unknown, false)?;
+    let scan = scan(&**storage, folder, &unknown, false, known_durable)?;
     if scan.identity.is_none() && scan.cut.is_none() {
         return Err(JournalError::NotFound { folder: folder.to_path_buf() });
     }

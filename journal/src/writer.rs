@@ -60,10 +60,25 @@ impl StreamWriter {
         options: &StreamOptions,
         storage: SharedStorage,
     ) -> Result<(Self, RecoveryReport), JournalError> {
+        Self::open_knowing(folder, identity, options, storage, 0)
+    }
+
+    /// As [`StreamWriter::open`], where something outside of the stream, such as a mark, knows that it was synced up to
+    /// `known_durable`: then what does not check below it is damage, not a torn tail.
+    ///
+    /// # Errors
+    /// As [`StreamWriter::open`].
+    pub fn open_knowing(
+        folder: &Path,
+        identity: &StreamIdentity,
+        options: &StreamOptions,
+        storage: SharedStorage,
+        known_durable: u64,
+    ) -> Result<(Self, RecoveryReport), JournalError> {
         options.validate()?;
         identity.validate()?;
         create_folder(&storage, folder)?;
-        let scan = scan(&*storage, folder, identity, true)?;
+        let scan = scan(&*storage, folder, identity, true, known_durable)?;
         apply_cut(&storage, folder, &scan)?;
         let mut writer = Self::on_scan(storage, folder, identity, options, &scan)?;
         let mut report = RecoveryReport {
@@ -118,8 +133,8 @@ impl StreamWriter {
     /// Appends whole records, padded to 8 bytes, back to back, in sequence without gaps; several events may share
     /// one. Fills in each record's checksum. What is written is safe only after [`StreamWriter::sync`].
     ///
-    /// `durable_sequence` is what the caller knows to be synced (0 when it knows nothing); it goes into the frame
-    /// and lets recovery tell damage from a torn tail. The writer raises it to what it has synced itself.
+    /// `durable_sequence` is what the caller knows to be synced, or has promised to keep (0 for nothing); it goes
+    /// into the frame and lets recovery tell damage from a torn tail. The writer raises it to what it has synced itself.
     ///
     /// # Errors
     /// A full disk, what the system says, or a batch that breaks these rules; the writer is stopped after any.

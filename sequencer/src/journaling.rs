@@ -50,7 +50,9 @@ impl JournalAgent {
             if self.durability == Durability::Memory {
                 self.gate.publish(last);
             }
-            self.writer.write_batch(batch, 0)?;
+            // What has been acknowledged must never be taken for a torn tail later; memory promises nothing.
+            let kept = if self.durability == Durability::Memory { 0 } else { self.gate.committed() };
+            self.writer.write_batch(batch, kept)?;
             let length = batch.len();
             self.commands.advance(length);
             bytes += length;

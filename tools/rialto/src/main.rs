@@ -1,3 +1,44 @@
-//! The exchange in one binary.
+//! Rialto in one binary: serve an exchange, replay and audit its journal, feed it recorded markets, measure it.
 
-fn main() {}
+mod agents;
+mod cli;
+mod commands;
+mod config;
+mod decimal;
+mod describe;
+mod folder;
+mod latency;
+mod operator;
+mod output;
+mod venue;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, FeedCommand, LoadCommand};
+
+fn main() -> ExitCode {
+    let outcome = match &Cli::parse().command {
+        Command::Serve(args) => commands::serve::run(args),
+        Command::Replay(args) => commands::replay::run(args),
+        Command::State(args) => commands::state::run(args),
+        Command::Journal(command) => commands::journal::run(command),
+        Command::Feed(FeedCommand::Itch(args)) => commands::feed::run_itch(args),
+        Command::Feed(FeedCommand::Lobster(args)) => commands::feed::run_lobster(args),
+        Command::Bench(args) => commands::bench::run(args),
+        Command::Load(LoadCommand::Fix(args)) => commands::load::run_fix(args),
+        Command::Top(args) => commands::top::run(args),
+        Command::Config => {
+            output::line(config::DEFAULT.trim_end());
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rialto: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

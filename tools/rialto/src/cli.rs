@@ -1,0 +1,384 @@
+//! The command line: what can be asked, and how it is explained.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// An exchange and a wallet in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rialto",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "\
+Examples:
+  rialto serve --demo                 start an exchange with a FIX port and house traders, data in ./data
+  rialto top                          watch its books from another terminal
+  rialto replay data                  re-execute the journal and compare every event
+  rialto state data                   who owns what, and which orders rest
+  rialto journal verify data          check every byte of the journal
+  rialto feed itch FILE.itch50.gz     put a NASDAQ recording through the whole exchange
+
+`rialto COMMAND --help` tells more of each."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the exchange until SIGINT or SIGTERM.
+    Serve(ServeArgs),
+    /// Re-execute a journal and compare events and state hashes byte for byte.
+    Replay(ReplayArgs),
+    /// Print balances and resting orders, rebuilt from a journal.
+    State(StateArgs),
+    /// Check or print a journal.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Put recorded markets through the whole exchange.
+    #[command(subcommand)]
+    Feed(FeedCommand),
+    /// Measure this machine: commands per second and latency, by durability.
+    Bench(BenchArgs),
+    /// Put load on a running exchange and measure its latency.
+    #[command(subcommand)]
+    Load(LoadCommand),
+    /// Show live books and trades in the terminal.
+    Top(TopArgs),
+    /// Print the default configuration, as a start for your own.
+    Config,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rialto serve                                 embedded defaults: FIX 4.4 on 127.0.0.1:9878, data in ./data
+  rialto serve --demo                          the same, with house market makers and takers
+  rialto config > my.toml; rialto serve --config my.toml
+  rialto serve --fix-bind 127.0.0.1:0          a free port; the first lines of output name it
+
+Log on with SenderCompID ALICE, TargetCompID RIALTO, Username alice, Password alice-secret (BOB and CAROL likewise).
+A running exchange stops cleanly on SIGINT or SIGTERM; killed in any other way, it recovers at the next start.")]
+pub struct ServeArgs {
+    /// Configuration file (TOML) instead of the embedded defaults.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Data folder, instead of the configuration's.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Add house market makers and takers, so that the books live.
+    #[arg(long)]
+    pub demo: bool,
+    /// Address of the FIX port, instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub fix_bind: Option<SocketAddr>,
+    /// What an acknowledgement promises, instead of the configuration's.
+    #[arg(long, value_enum)]
+    pub durability: Option<Durability>,
+}
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Sequenced; a crash of the process may lose it.
+    Memory,
+    /// Written to the operating system; kill -9 loses nothing.
+    Os,
+    /// Synced to the disk; a power failure loses nothing.
+    Disk,
+}
+
+impl Durability {
+    /// The name on the command line and in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Os => "os",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+impl From<Durability> for sequencer::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Memory => Self::Memory,
+            Durability::Os => Self::Os,
+            Durability::Disk => Self::Disk,
+        }
+    }
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads only. Exits 1 when an event, a state hash or a byte of the journal differs, and says which.
+
+Example:
+  rialto replay data --json")]
+pub struct ReplayArgs {
+    /// Data folder.
+    pub dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `state`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads only, also beside a running exchange (then as of the last command that was written).
+
+Example:
+  rialto state data --json | jq '.accounts[] | select(.name == \"alice\")'")]
+pub struct StateArgs {
+    /// Data folder.
+    pub dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Commands on a journal.
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Check checksums, sequence numbers and segments; name segment and offset of the first damage.
+    Verify(VerifyArgs),
+    /// Print records.
+    Dump(DumpArgs),
+}
+
+/// Arguments of `journal verify`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exits 1 on damage. A torn tail (a write that a crash cut off) is reported and is no damage."
+)]
+pub struct VerifyArgs {
+    /// Data folder.
+    pub dir: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which stream of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Stream {
+    /// What was asked.
+    Commands,
+    /// What happened.
+    Events,
+    /// Each command, followed by its events.
+    Both,
+}
+
+/// Arguments of `journal dump`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rialto journal dump data --stream events --from 100 --to 120
+  rialto journal dump data --json | jq 'select(.kind == \"Trade\")'")]
+pub struct DumpArgs {
+    /// Data folder.
+    pub dir: PathBuf,
+    /// Which stream.
+    #[arg(long, value_enum, default_value = "both")]
+    pub stream: Stream,
+    /// First sequence.
+    #[arg(long, value_name = "SEQ", default_value_t = 1)]
+    pub from: u64,
+    /// Last sequence.
+    #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
+    pub to: u64,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Recorded markets.
+#[derive(Debug, Subcommand)]
+pub enum FeedCommand {
+    /// NASDAQ TotalView-ITCH 5.0: each recorded execution must come out of our engine, order for order.
+    Itch(ItchArgs),
+    /// LOBSTER: our book must equal the published book, row for row.
+    Lobster(LobsterArgs),
+}
+
+/// Arguments of `feed itch`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file is ITCH 5.0 with 2-byte length framing, plain or gzip. Adds become limit orders, cancels, deletes and
+replaces likewise, each execution an opposite immediate-or-cancel order of that price and size, which must trade with
+exactly the order that the file names. Messages on orders that are older than the file are skipped and counted.
+Exits 1 when any execution differs.
+
+Example:
+  rialto feed itch 12302019.NASDAQ_ITCH50.gz --data itch-run && rialto replay itch-run")]
+pub struct ItchArgs {
+    /// ITCH file.
+    pub file: PathBuf,
+    /// New data folder for the run's journal [default: feed-FILENAME].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What an acknowledgement promises.
+    #[arg(long, value_enum, default_value = "os")]
+    pub durability: Durability,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `feed lobster`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Files are CSV, plain or gzip. The book is seeded from the first row of the order book file with the most levels; each
+message is then applied, and our book compared with every published row. Order book files may be shorter than the
+message file or hold only the best level.
+
+Example:
+  rialto feed lobster AAPL_message_50.csv.gz --book AAPL_orderbook_50.csv.gz --book AAPL_best1.csv.gz")]
+pub struct LobsterArgs {
+    /// LOBSTER message file.
+    pub file: PathBuf,
+    /// LOBSTER order book file; may be given several times [default: *orderbook* files of the same symbol and day
+    /// beside the message file].
+    #[arg(long, value_name = "FILE")]
+    pub book: Vec<PathBuf>,
+    /// Levels a side to compare at most.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub levels: usize,
+    /// Set our book to the published row after each comparison, so that each row checks one message: for order book
+    /// files of few levels, whose messages leave much out.
+    #[arg(long)]
+    pub follow_window: bool,
+    /// Rows of each order book file that must be equal, in percent; orders outside of the published levels are not in
+    /// the messages, so a book cannot follow them.
+    #[arg(long, value_name = "PERCENT", default_value_t = 99.89)]
+    pub min_equal: f64,
+    /// New data folder for the run's journal [default: feed-FILENAME].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// What an acknowledgement promises.
+    #[arg(long, value_enum, default_value = "os")]
+    pub durability: Durability,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Runs the whole pipeline in this process (ring, sequencer, journal, engine, events), first as fast as it goes, then at
+a fixed rate, where latency counts from the planned time of each command (open loop), so that a stall is not hidden.
+
+Example:
+  rialto bench --durability disk --rate 100000 --seconds 10")]
+pub struct BenchArgs {
+    /// Durability to measure; all three if left out.
+    #[arg(long, value_enum)]
+    pub durability: Vec<Durability>,
+    /// Commands of the throughput run.
+    #[arg(long, value_name = "N", default_value_t = 2_000_000)]
+    pub commands: u64,
+    /// Commands per second of the latency run.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub rate: u64,
+    /// Seconds of the latency run.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub seconds: u64,
+    /// Folder for the journals; removed afterwards [default: ./bench-data].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Idle strategy of the core's threads: busy_spin, yield, backoff or park.
+    #[arg(long, default_value = "backoff")]
+    pub idle: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Kinds of load.
+#[derive(Debug, Subcommand)]
+pub enum LoadCommand {
+    /// FIX orders at a fixed rate: limit orders that rest, each cancelled by the next message.
+    Fix(LoadFixArgs),
+}
+
+/// Arguments of `load fix`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Open loop: every message has a planned time and its latency counts from there, however late it was sent. Logs on with
+ResetSeqNumFlag, so missed reports of these sessions are given up; do not point it at sessions in use.
+
+Example:
+  rialto serve --durability os &
+  rialto load fix --rate 10000 --seconds 10")]
+pub struct LoadFixArgs {
+    /// Address of the FIX port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9878")]
+    pub connect: SocketAddr,
+    /// The exchange's configuration file, for its users and CompID [default: the embedded one].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sessions, by the first users of the configuration.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub sessions: usize,
+    /// Messages a second, over all sessions.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub rate: u64,
+    /// How long.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub seconds: u64,
+    /// Symbol (55).
+    #[arg(long, default_value = "BTC/USD")]
+    pub symbol: String,
+    /// Price (44) of the buy orders; far from the market, so that they rest.
+    #[arg(long, default_value = "1.00")]
+    pub price: String,
+    /// Quantity (38) of each order.
+    #[arg(long, default_value = "0.0001")]
+    pub quantity: String,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `top`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Follows the journal of a running exchange without disturbing it. Keys: left/right or tab for the next instrument,
+q or Esc to leave.
+
+Example:
+  rialto top --data data --symbol BTC/USD")]
+pub struct TopArgs {
+    /// Data folder.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub data: PathBuf,
+    /// Instrument to show first.
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: Option<String>,
+    /// Print the books once, as text, and leave.
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,10 @@
+//! One module for each command of the binary.
+
+pub mod bench;
+pub mod feed;
+pub mod journal;
+pub mod load;
+pub mod replay;
+pub mod serve;
+pub mod state;
+pub mod top;

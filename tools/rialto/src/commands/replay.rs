@@ -1,0 +1,126 @@
+//! `rialto replay`: execute a journal again and compare everything.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use exchange::Exchange;
+use journal::{Difference, ReplayOptions, ReplayReport, StreamReader};
+use machine::Record;
+use serde_json::json;
+
+use crate::cli::ReplayArgs;
+use crate::describe;
+use crate::folder;
+use crate::output::{Failure, grouped, line, progress_bar};
+
+/// Runs the command.
+///
+/// # Errors
+/// A difference, damage, or a folder that cannot be read.
+pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
+    let mut machine = folder::empty_exchange(&args.dir)?;
+    let (report, elapsed) = execute(&args.dir, &mut machine, args.json)?;
+    let rate = report.commands as f64 / elapsed.as_secs_f64().max(1e-9);
+    if args.json {
+        line(json!({
+            "commands": report.commands,
+            "events": report.events,
+            "event_bytes": report.event_bytes,
+            "events_compared": report.events_compared,
+            "events_missing_from": report.events_missing_from,
+            "last_sequence": report.last_sequence,
+            "last_time": describe::timestamp(report.last_timestamp_ns),
+            "state_hash": format!("{:016x}", report.state_hash),
+            "marks_checked": report.marks_checked,
+            "identical": report.is_good(),
+            "seconds": elapsed.as_secs_f64(),
+            "commands_per_second": rate as u64,
+        }));
+    } else {
+        print(&report, elapsed, rate);
+    }
+    match describe_difference(&report) {
+        None => Ok(()),
+        Some(difference) => Err(Failure::check(difference)),
+    }
+}
+
+/// Replays the journal in `dir` through `machine`, with a progress bar unless `quiet`.
+///
+/// # Errors
+/// Damage, or a folder that cannot be read; differences are in the report.
+pub fn execute(dir: &Path, machine: &mut Exchange, quiet: bool) -> Result<(ReplayReport, Duration), Failure> {
+    let options =
+        ReplayOptions { parameters: folder::parameters(machine.limits()).to_vec(), ..Default::default() };
+    let bar = progress_bar(last_sequence(dir)?, "commands", quiet);
+    bar.set_message("replaying");
+    let start = Instant::now();
+    let report = journal::replay(dir, machine, &options, &mut |progress| bar.set_position(progress.sequence));
+    let elapsed = start.elapsed();
+    bar.finish_and_clear();
+    Ok((report.map_err(Failure::system)?, elapsed))
+}
+
+/// Sequence of the last whole command, from the last segment alone.
+fn last_sequence(dir: &Path) -> Result<u64, Failure> {
+    let folder = dir.join(journal::COMMANDS_FOLDER);
+    let mut reader = StreamReader::open(&folder).map_err(Failure::system)?;
+    let names = std::fs::read_dir(&folder)
+        .map_err(Failure::system)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut last = names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).max().unwrap_or(1);
+    reader.seek(last).map_err(Failure::system)?;
+    while let Some(record) = reader.next().map_err(Failure::system)? {
+        last = record.header().sequence;
+    }
+    Ok(last)
+}
+
+fn print(report: &ReplayReport, elapsed: Duration, rate: f64) {
+    line(format!("commands     {}", grouped(report.commands)));
+    line(format!("events       {} ({} bytes)", grouped(report.events), grouped(report.event_bytes)));
+    line(format!(
+        "compared     {} events, {} state marks",
+        grouped(report.events_compared),
+        report.marks_checked
+    ));
+    if let Some(sequence) = report.events_missing_from {
+        line(format!("not stored   events from sequence {sequence} on: the next start will append them"));
+    }
+    line(format!(
+        "last         sequence {} at {}",
+        report.last_sequence,
+        describe::timestamp(report.last_timestamp_ns)
+    ));
+    line(format!("state hash   {:016x}", report.state_hash));
+    line(format!("speed        {} commands/s ({:.2} s)", grouped(rate as u64), elapsed.as_secs_f64()));
+    if report.is_good() {
+        line("identical    every stored event and mark came out again");
+    }
+}
+
+fn describe_difference(report: &ReplayReport) -> Option<String> {
+    if let Some((mark, found)) = &report.mark_difference {
+        return Some(format!(
+            "state after sequence {} hashes to {found:016x}, the journal's mark says {:016x}",
+            mark.sequence, mark.state_hash
+        ));
+    }
+    let Difference { sequence, event_index, stored, computed } = report.difference.as_ref()?;
+    Some(format!(
+        "event {event_index} of command {sequence} differs\n  journal:  {}\n  replayed: {}",
+        show(stored),
+        show(computed)
+    ))
+}
+
+/// A stored or computed event as text; its bytes may sit at any address.
+fn show(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return "(no such event)".to_string();
+    }
+    let mut words = vec![0u64; bytes.len().div_ceil(8)];
+    let aligned = zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice());
+    aligned[..bytes.len()].copy_from_slice(bytes);
+    Record::parse(aligned).map_or_else(|error| error.to_string(), describe::to_line)
+}

@@ -1,0 +1,528 @@
+//! The configuration file: read, checked, and turned into what the parts take.
+//!
+//! Every mistake is an error that names the file and the field; nothing is guessed or silently dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use protocol::{
+    AccountId, AmountMinor, CreateAccount, CreateAsset, CreateInstrument, Limits, Name, SelfTradePrevention,
+};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::cli::Durability;
+
+/// The configuration that is used when no file is given.
+pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read configuration {file}: {source}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, or a field is missing, unknown or of the wrong type.
+    #[error("configuration {file} is malformed: {message}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// Line, column and reason, from the TOML parser.
+        message: String,
+    },
+    /// A value that cannot be.
+    #[error("configuration {file}: {field}: {reason}")]
+    Invalid {
+        /// The file.
+        file: String,
+        /// Which value.
+        field: String,
+        /// What is wrong with it and what it may be.
+        reason: String,
+    },
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: PathBuf,
+    durability: Durability,
+    day_end_utc: Option<String>,
+    limits: FileLimits,
+    #[serde(default)]
+    threads: BTreeMap<String, FileThread>,
+    fix: FileFix,
+    assets: Vec<FileAsset>,
+    instruments: Vec<FileInstrument>,
+    accounts: Vec<FileAccount>,
+    #[serde(default)]
+    users: Vec<FileUser>,
+    demo: Option<FileDemo>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileLimits {
+    assets: u32,
+    instruments: u32,
+    accounts: u32,
+    balances: u32,
+    orders: u32,
+    fills_per_command: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileThread {
+    idle: Option<String>,
+    core: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileFix {
+    bind: SocketAddr,
+    target_comp_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileAsset {
+    id: u32,
+    name: String,
+    scale: u8,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileInstrument {
+    id: u32,
+    symbol: String,
+    base: String,
+    quote: String,
+    tick_size: Decimal,
+    lot_size: Decimal,
+    maker_fee: Decimal,
+    taker_fee: Decimal,
+    reference_price: Option<Decimal>,
+    #[serde(default)]
+    ladder_levels: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileAccount {
+    id: u32,
+    name: String,
+    #[serde(default)]
+    deposit: BTreeMap<String, Decimal>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileUser {
+    sender_comp_id: String,
+    username: String,
+    password: String,
+    account: u32,
+    self_trade_prevention: Option<String>,
+}
+
+impl std::fmt::Debug for FileUser {
+    /// Leaves the password out, so that it cannot reach a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileUser").field("sender_comp_id", &self.sender_comp_id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileDemo {
+    maker_account: u32,
+    taker_account: u32,
+    seed: u64,
+}
+
+/// How a named thread runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// Idle strategy, in the sequencer's words.
+    pub idle: Option<String>,
+    /// Processor to pin to.
+    pub core: Option<usize>,
+}
+
+/// Money that an account starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpeningDeposit {
+    /// To whom.
+    pub account: AccountId,
+    /// Of what.
+    pub asset: u32,
+    /// How much.
+    pub amount_minor: AmountMinor,
+}
+
+/// Who may log on over FIX.
+pub struct User {
+    /// SenderCompID (49) of the client.
+    pub sender_comp_id: String,
+    /// Username (553).
+    pub username: String,
+    /// Password (554).
+    pub password: String,
+    /// Account that the user trades for.
+    pub account: AccountId,
+    /// Self-trade prevention of its orders.
+    pub self_trade_prevention: SelfTradePrevention,
+}
+
+/// House traders of the demo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demo {
+    /// Account of the market maker.
+    pub maker_account: AccountId,
+    /// Account of the taker.
+    pub taker_account: AccountId,
+    /// Seed of their decisions.
+    pub seed: u64,
+}
+
+/// A checked configuration.
+pub struct Config {
+    /// Data folder.
+    pub data: PathBuf,
+    /// What an acknowledgement promises.
+    pub durability: Durability,
+    /// Seconds after midnight UTC at which day orders end.
+    pub day_end_utc_s: Option<u64>,
+    /// Table sizes of a new journal.
+    pub limits: Limits,
+    /// Threads by name.
+    pub threads: BTreeMap<String, Thread>,
+    /// Address of the FIX port.
+    pub fix_bind: SocketAddr,
+    /// Our CompID.
+    pub target_comp_id: String,
+    /// Assets to create.
+    pub assets: Vec<CreateAsset>,
+    /// Instruments to create.
+    pub instruments: Vec<CreateInstrument>,
+    /// Accounts to create.
+    pub accounts: Vec<CreateAccount>,
+    /// Deposits to make, each once.
+    pub deposits: Vec<OpeningDeposit>,
+    /// FIX users.
+    pub users: Vec<User>,
+    /// House traders.
+    pub demo: Option<Demo>,
+}
+
+impl Config {
+    /// Reads `file`, or the embedded default.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file and field.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = file else {
+            return Self::parse(DEFAULT, "(embedded default)");
+        };
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { file: name.clone(), source })?;
+        Self::parse(&text, &name)
+    }
+
+    /// Checks the text of a configuration; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming file and field.
+    pub fn parse(text: &str, name: &str) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| ConfigError::Malformed { file: name.to_string(), message: error.to_string() })?;
+        Checker { file: name, assets: BTreeMap::new() }.check(file)
+    }
+}
+
+/// Turns the file's words into numbers, remembering which asset is which.
+struct Checker<'a> {
+    file: &'a str,
+    /// Asset name to id and scale.
+    assets: BTreeMap<String, (u32, u8)>,
+}
+
+impl Checker<'_> {
+    fn invalid(&self, field: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+        ConfigError::Invalid { file: self.file.to_string(), field: field.into(), reason: reason.into() }
+    }
+
+    fn check(&mut self, file: File) -> Result<Config, ConfigError> {
+        let limits = Limits {
+            assets: file.limits.assets,
+            instruments: file.limits.instruments,
+            accounts: file.limits.accounts,
+            balances: file.limits.balances,
+            orders: file.limits.orders,
+            fills_per_command: file.limits.fills_per_command,
+            reserved: [0; 2],
+        };
+        exchange::check_limits(&limits).map_err(|error| self.invalid("limits", error.to_string()))?;
+        let assets = self.assets(&file.assets)?;
+        let instruments =
+            file.instruments.iter().map(|it| self.instrument(it)).collect::<Result<Vec<_>, _>>()?;
+        self.unique("instruments", "id", instruments.iter().map(|it| it.instrument.to_string()))?;
+        self.unique("instruments", "symbol", instruments.iter().map(|it| it.name.to_string()))?;
+        let (accounts, deposits) = self.accounts(&file.accounts)?;
+        let users = self.users(file.users, &accounts)?;
+        let day_end_utc_s = file.day_end_utc.as_deref().map(|text| self.time_of_day(text)).transpose()?;
+        if file.fix.target_comp_id.is_empty()
+            || !file.fix.target_comp_id.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
+        }
+        let threads = file
+            .threads
+            .into_iter()
+            .map(|(name, thread)| (name, Thread { idle: thread.idle, core: thread.core }))
+            .collect();
+        Ok(Config {
+            data: file.data,
+            durability: file.durability,
+            day_end_utc_s,
+            limits,
+            threads,
+            fix_bind: file.fix.bind,
+            target_comp_id: file.fix.target_comp_id,
+            assets,
+            instruments,
+            accounts,
+            deposits,
+            users,
+            demo: file.demo.map(|demo| Demo {
+                maker_account: AccountId(demo.maker_account),
+                taker_account: AccountId(demo.taker_account),
+                seed: demo.seed,
+            }),
+        })
+    }
+
+    fn unique(
+        &self,
+        table: &str,
+        field: &str,
+        values: impl Iterator<Item = String>,
+    ) -> Result<(), ConfigError> {
+        let mut seen = BTreeSet::new();
+        for value in values {
+            if !seen.insert(value.clone()) {
+                return Err(self.invalid(format!("{table}.{field}"), format!("{value} is given twice")));
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, field: &str, text: &str) -> Result<Name, ConfigError> {
+        Name::from_text(text).ok_or_else(|| {
+            self.invalid(field, format!("{text:?} must be 1 to 16 printable ASCII characters without spaces"))
+        })
+    }
+
+    fn assets(&mut self, assets: &[FileAsset]) -> Result<Vec<CreateAsset>, ConfigError> {
+        self.unique("assets", "id", assets.iter().map(|it| it.id.to_string()))?;
+        let mut checked = Vec::with_capacity(assets.len());
+        for asset in assets {
+            let name = self.name("assets.name", &asset.name)?;
+            if asset.scale > 18 {
+                return Err(self.invalid(format!("assets.{name}.scale"), "must be 0 to 18 decimal places"));
+            }
+            if self.assets.insert(asset.name.clone(), (asset.id, asset.scale)).is_some() {
+                return Err(self.invalid("assets.name", format!("{name} is given twice")));
+            }
+            checked.push(CreateAsset { asset: asset.id, scale: asset.scale, reserved: [0; 3], name });
+        }
+        Ok(checked)
+    }
+
+    fn asset(&self, field: &str, name: &str) -> Result<(u32, u8), ConfigError> {
+        self.assets
+            .get(name)
+            .copied()
+            .ok_or_else(|| self.invalid(field, format!("asset {name:?} is not among [[assets]]")))
+    }
+
+    fn instrument(&self, it: &FileInstrument) -> Result<CreateInstrument, ConfigError> {
+        let at = |field: &str| format!("instruments.{}.{field}", it.symbol);
+        let name = self.name("instruments.symbol", &it.symbol)?;
+        let (base_asset, base_scale) = self.asset(&at("base"), &it.base)?;
+        let (quote_asset, quote_scale) = self.asset(&at("quote"), &it.quote)?;
+        let positive = |field: &str, value: Decimal| {
+            if value > Decimal::ZERO {
+                Ok(value)
+            } else {
+                Err(self.invalid(at(field), "must be greater than 0"))
+            }
+        };
+        let tick_size = positive("tick_size", it.tick_size)?;
+        let lot_size = positive("lot_size", it.lot_size)?;
+        let tick_lot =
+            tick_size.checked_mul(lot_size).ok_or_else(|| self.invalid(at("tick_size"), "is too large"))?;
+        let quote_minor_per_tick_lot = self.minor(&at("tick_size x lot_size"), tick_lot, quote_scale)?;
+        let base_minor_per_lot = self.minor(&at("lot_size"), lot_size, base_scale)?;
+        let reference_price_ticks = match it.reference_price {
+            None => 0,
+            Some(price) => self.minor(&at("reference_price / tick_size"), price / tick_size, 0)?,
+        };
+        Ok(CreateInstrument {
+            quote_minor_per_tick_lot,
+            base_minor_per_lot,
+            reference_price_ticks,
+            instrument: it.id,
+            base_asset,
+            quote_asset,
+            maker_fee_ppm: self.fee_ppm(&at("maker_fee"), it.maker_fee)?,
+            taker_fee_ppm: self.fee_ppm(&at("taker_fee"), it.taker_fee)?,
+            ladder_levels: it.ladder_levels,
+            name,
+        })
+    }
+
+    /// `value` as a whole number of 10^-scale.
+    fn minor(&self, field: &str, value: Decimal, scale: u8) -> Result<i64, ConfigError> {
+        crate::decimal::to_minor(value, scale).ok_or_else(|| {
+            self.invalid(field, format!("{value} is not a whole number of 10^-{scale}, or too large"))
+        })
+    }
+
+    fn fee_ppm(&self, field: &str, value: Decimal) -> Result<u32, ConfigError> {
+        let ppm = self.minor(field, value, 6)?;
+        u32::try_from(ppm)
+            .ok()
+            .filter(|&ppm| ppm <= protocol::MAX_FEE_PPM)
+            .ok_or_else(|| self.invalid(field, format!("{value} is outside 0 to 0.1")))
+    }
+
+    fn accounts(
+        &self,
+        accounts: &[FileAccount],
+    ) -> Result<(Vec<CreateAccount>, Vec<OpeningDeposit>), ConfigError> {
+        self.unique("accounts", "id", accounts.iter().map(|it| it.id.to_string()))?;
+        let mut created = Vec::new();
+        let mut deposits = Vec::new();
+        for it in accounts {
+            let account = AccountId(it.id);
+            if account < AccountId::FIRST_CLIENT {
+                return Err(self.invalid("accounts.id", "0 and 1 are the exchange's own; start with 2"));
+            }
+            created.push(CreateAccount { account, reserved: 0, name: self.name("accounts.name", &it.name)? });
+            for (asset, &amount) in &it.deposit {
+                let field = format!("accounts.{}.deposit.{asset}", it.name);
+                let (asset, scale) = self.asset(&field, asset)?;
+                let amount_minor = self.minor(&field, amount, scale)?;
+                if !(1..=protocol::MAX_AMOUNT_MINOR).contains(&amount_minor) {
+                    return Err(self.invalid(field, format!("{amount} is outside what an account can hold")));
+                }
+                deposits.push(OpeningDeposit { account, asset, amount_minor });
+            }
+        }
+        Ok((created, deposits))
+    }
+
+    fn users(&self, users: Vec<FileUser>, accounts: &[CreateAccount]) -> Result<Vec<User>, ConfigError> {
+        self.unique("users", "sender_comp_id", users.iter().map(|it| it.sender_comp_id.clone()))?;
+        let mut checked = Vec::with_capacity(users.len());
+        for it in users {
+            let at = |field: &str| format!("users.{}.{field}", it.sender_comp_id);
+            let account = AccountId(it.account);
+            if !accounts.iter().any(|known| known.account == account) {
+                return Err(
+                    self.invalid(at("account"), format!("account {account} is not among [[accounts]]"))
+                );
+            }
+            let self_trade_prevention = match it.self_trade_prevention.as_deref() {
+                None | Some("cancel_newest") => SelfTradePrevention::CancelNewest,
+                Some("allow") => SelfTradePrevention::Allow,
+                Some("cancel_oldest") => SelfTradePrevention::CancelOldest,
+                Some("cancel_both") => SelfTradePrevention::CancelBoth,
+                Some(other) => {
+                    let reason =
+                        format!("{other:?} is none of allow, cancel_newest, cancel_oldest, cancel_both");
+                    return Err(self.invalid(at("self_trade_prevention"), reason));
+                }
+            };
+            checked.push(User {
+                sender_comp_id: it.sender_comp_id,
+                username: it.username,
+                password: it.password,
+                account,
+                self_trade_prevention,
+            });
+        }
+        Ok(checked)
+    }
+
+    fn time_of_day(&self, text: &str) -> Result<u64, ConfigError> {
+        let parsed = text.split_once(':').and_then(|(hours, minutes)| {
+            let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
+            (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)
+        });
+        parsed.ok_or_else(|| self.invalid("day_end_utc", format!("{text:?} is not a time like \"21:00\"")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(from: &str, to: &str) -> String {
+        assert!(DEFAULT.contains(from), "the default configuration no longer contains {from:?}");
+        match Config::parse(&DEFAULT.replacen(from, to, 1), "test.toml") {
+            Ok(_) => panic!("{to:?} was accepted"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn the_default_is_valid_and_exact() {
+        let config = Config::load(None).unwrap();
+        let bitcoin = config.instruments[0];
+        assert_eq!((bitcoin.quote_minor_per_tick_lot, bitcoin.base_minor_per_lot), (1, 10_000));
+        assert_eq!((bitcoin.maker_fee_ppm, bitcoin.taker_fee_ppm), (500, 1_000));
+        assert_eq!(bitcoin.reference_price_ticks, 6_000_000);
+        assert_eq!(config.deposits.len(), 9);
+        assert_eq!(config.day_end_utc_s, Some(21 * 3600));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_file_and_place() {
+        assert!(broken("durability = \"disk\"", "durability = \"tape\"").contains("test.toml"));
+        assert!(broken("durability = \"disk\"", "durabillity = \"disk\"").contains("durabillity"));
+        assert!(
+            broken("data = \"data\"", "data = ").contains("line 5"),
+            "{}",
+            broken("data = \"data\"", "data = ")
+        );
+        assert!(
+            broken("tick_size = \"0.01\"", "tick_size = \"0.001\"").contains("instruments.BTC/USD.tick_size")
+        );
+        assert!(broken("tick_size = \"0.01\"", "tick_size = \"-1\"").contains("greater than 0"));
+        assert!(broken("base = \"BTC\"", "base = \"XYZ\"").contains("XYZ"));
+        assert!(broken("taker_fee = \"0.001\"", "taker_fee = \"0.2\"").contains("0 to 0.1"));
+        assert!(broken("day_end_utc = \"21:00\"", "day_end_utc = \"25:00\"").contains("day_end_utc"));
+        assert!(broken("id = 3\nname = \"bob\"", "id = 2\nname = \"bob\"").contains("given twice"));
+        assert!(broken("account = 2\n", "account = 77\n").contains("77"));
+        assert!(broken("orders = 100000", "orders = 100000000").contains("limits"));
+    }
+
+    #[test]
+    fn a_password_cannot_reach_a_log() {
+        let file: File = toml::from_str(DEFAULT).unwrap();
+        assert!(!format!("{file:?}").contains("secret"));
+    }
+}

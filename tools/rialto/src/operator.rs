@@ -1,0 +1,289 @@
+//! The operator: creates what the configuration names, and ends the trading day.
+//!
+//! It is a client of the exchange like any other, with a ring of its own (gateway 0). What exists already it learns from
+//! events, so a restart creates nothing twice.
+
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use machine::{Body, Record};
+use protocol::{
+    AccountCreated, AccountId, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited, EndDay,
+    InstrumentCreated, InstrumentId, RejectReason, Rejected,
+};
+
+use crate::config::Config;
+
+/// Gateway number of the operator's ring.
+pub const GATEWAY: u16 = 0;
+
+/// [`Deposit::reference`] of deposits that come from the configuration.
+pub const OPENING_REFERENCE: u64 = u64::from_be_bytes(*b"OPENING\0");
+
+/// Nanoseconds of a day.
+const DAY_NS: u64 = 86_400 * 1_000_000_000;
+
+/// What the journal has created so far, folded from events.
+#[derive(Debug, Default)]
+pub struct Known {
+    assets: BTreeSet<u32>,
+    accounts: BTreeSet<AccountId>,
+    instruments: Vec<CreateInstrument>,
+    opening_deposits: BTreeSet<(AccountId, u32)>,
+    last_timestamp_ns: u64,
+}
+
+impl Known {
+    /// Folds one event.
+    pub fn apply(&mut self, event: Record<'_>) {
+        self.last_timestamp_ns = event.header().timestamp_ns;
+        if let Some(created) = event.body_as::<AssetCreated>() {
+            self.assets.insert(created.asset);
+        } else if let Some(created) = event.body_as::<InstrumentCreated>() {
+            self.instruments.push(created.0);
+        } else if let Some(created) = event.body_as::<AccountCreated>() {
+            self.accounts.insert(created.account);
+        } else if let Some(deposited) = event.body_as::<Deposited>() {
+            if deposited.reference == OPENING_REFERENCE {
+                self.opening_deposits.insert((deposited.account, deposited.asset));
+            }
+        }
+    }
+
+    /// What `config` names and the journal does not have, as commands in the order in which they must be sent; and
+    /// what it has with other parameters, as warnings.
+    pub fn missing(&self, config: &Config) -> (VecDeque<Wish>, Vec<String>) {
+        let mut wishes = VecDeque::new();
+        let mut warnings = Vec::new();
+        for asset in config.assets.iter().filter(|it| !self.assets.contains(&it.asset)) {
+            wishes.push_back(Wish::of(asset, format!("asset {}", asset.name)));
+        }
+        for wanted in &config.instruments {
+            match self.instruments.iter().find(|it| it.instrument == wanted.instrument) {
+                None => wishes.push_back(Wish::of(wanted, format!("instrument {}", wanted.name))),
+                Some(existing) if existing != wanted => warnings.push(format!(
+                    "instrument {} is not as configured: the journal has {} with its own tick, lot and fees, which \
+                     stay in force",
+                    wanted.instrument, existing.name
+                )),
+                Some(_) => {}
+            }
+        }
+        for account in config.accounts.iter().filter(|it| !self.accounts.contains(&it.account)) {
+            wishes.push_back(Wish::of(account, format!("account {}", account.name)));
+        }
+        for deposit in &config.deposits {
+            if !self.opening_deposits.contains(&(deposit.account, deposit.asset)) {
+                let command = Deposit {
+                    amount_minor: deposit.amount_minor,
+                    reference: OPENING_REFERENCE,
+                    account: deposit.account,
+                    asset: deposit.asset,
+                };
+                wishes.push_back(Wish::of(&command, format!("deposit to account {}", deposit.account)));
+            }
+        }
+        (wishes, warnings)
+    }
+}
+
+/// A command waiting to be sent, with what to call it in an error.
+#[derive(Debug)]
+pub struct Wish {
+    /// Record kind.
+    pub kind: u16,
+    /// Body bytes.
+    pub body: Vec<u8>,
+    /// What it is, for a person.
+    pub what: String,
+}
+
+impl Wish {
+    /// The wish for `body`.
+    pub fn of<T: Body>(body: &T, what: String) -> Self {
+        Self { kind: T::KIND, body: body.as_bytes().to_vec(), what }
+    }
+}
+
+/// What other threads see of the operator.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// All that the configuration names exists.
+    pub ready: AtomicBool,
+    /// Why it cannot.
+    pub failure: std::sync::Mutex<Option<String>>,
+}
+
+/// Sends wishes one at a time and the day's end when it is due; the caller moves bytes and time.
+pub struct Operator {
+    wishes: VecDeque<Wish>,
+    in_flight: Option<Wish>,
+    instruments: BTreeSet<InstrumentId>,
+    /// Time of day of the day's end.
+    day_end_utc_s: Option<u64>,
+    /// When the next day ends.
+    next_day_end_ns: u64,
+    status: Arc<Status>,
+}
+
+impl Operator {
+    /// An operator with `wishes` to fulfil, on the journal's `known` things.
+    ///
+    /// A day's end that passed while the exchange was down is made up for at once: `now_ns` counts from the journal's
+    /// last command.
+    pub fn new(known: &Known, wishes: VecDeque<Wish>, day_end_utc_s: Option<u64>, now_ns: u64) -> Self {
+        let since_ns = if known.last_timestamp_ns == 0 { now_ns } else { known.last_timestamp_ns };
+        let status = Arc::new(Status::default());
+        status.ready.store(wishes.is_empty(), Ordering::Release);
+        Self {
+            wishes,
+            in_flight: None,
+            instruments: known.instruments.iter().map(|it| it.instrument).collect(),
+            day_end_utc_s,
+            next_day_end_ns: day_end_utc_s.map_or(u64::MAX, |time_s| next_after(since_ns, time_s)),
+            status,
+        }
+    }
+
+    /// What other threads see.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// The command to send now, if none is in flight; give it back with [`Operator::sent`] once it is in the ring.
+    pub fn next(&mut self, now_ns: u64) -> Option<&Wish> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        if let Some(time_s) = self.day_end_utc_s
+            && now_ns >= self.next_day_end_ns
+        {
+            self.next_day_end_ns = next_after(now_ns, time_s);
+            for &instrument in &self.instruments {
+                let command = EndDay { instrument, reserved: 0 };
+                self.wishes.push_back(Wish::of(&command, format!("end of day of instrument {instrument}")));
+            }
+        }
+        self.wishes.front()
+    }
+
+    /// The command that [`Operator::next`] gave is in the ring.
+    pub fn sent(&mut self) {
+        self.in_flight = self.wishes.pop_front();
+    }
+
+    /// Takes note of one event.
+    pub fn on_event(&mut self, event: Record<'_>) {
+        if let Some(created) = event.body_as::<InstrumentCreated>() {
+            self.instruments.insert(created.0.instrument);
+        }
+        if event.header().source.gateway != GATEWAY || !event.is_last_event() {
+            return;
+        }
+        let Some(wish) = self.in_flight.take() else { return };
+        if let Some(rejected) = event.body_as::<Rejected>() {
+            let reason = RejectReason::from_code(rejected.reason).map_or("unknown", RejectReason::name);
+            self.fail(format!("{} was rejected: {reason}", wish.what));
+        } else if let Some(ended) = event.body_as::<DayEnded>()
+            && ended.remaining_orders > 0
+        {
+            self.wishes.push_front(wish);
+        }
+        if self.wishes.is_empty() {
+            self.status.ready.store(true, Ordering::Release);
+        }
+    }
+
+    fn fail(&self, message: String) {
+        let mut failure = self.status.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        failure.get_or_insert(message);
+    }
+}
+
+/// The first moment after `after_ns` whose time of day is `time_s`.
+fn next_after(after_ns: u64, time_s: u64) -> u64 {
+    let today_ns = after_ns / DAY_NS * DAY_NS + time_s * 1_000_000_000;
+    if today_ns > after_ns { today_ns } else { today_ns + DAY_NS }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use machine::{Context, EventBuffer, Source};
+
+    fn event<T: Body>(body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
+        let mut events = EventBuffer::with_capacity(512);
+        events.begin(&Context { source: Source { gateway, session: 0 }, ..Context::default() });
+        events.push(body);
+        events.finish();
+        check(events.records().next().unwrap());
+    }
+
+    #[test]
+    fn a_restart_creates_only_what_is_missing() {
+        let config = Config::load(None).unwrap();
+        let mut known = Known::default();
+        let (wishes, warnings) = known.missing(&config);
+        assert_eq!(wishes.len(), 4 + 3 + 3 + 9);
+        assert!(warnings.is_empty());
+
+        for asset in &config.assets {
+            let created = AssetCreated {
+                asset: asset.asset,
+                scale: asset.scale,
+                name: asset.name,
+                ..Default::default()
+            };
+            event(&created, GATEWAY, |event| known.apply(event));
+        }
+        let changed = CreateInstrument { taker_fee_ppm: 77, ..config.instruments[0] };
+        event(&InstrumentCreated(changed), GATEWAY, |event| known.apply(event));
+        event(
+            &Deposited { reference: 5, account: AccountId(2), asset: 1, ..Default::default() },
+            1,
+            |event| {
+                known.apply(event);
+            },
+        );
+        let (wishes, warnings) = known.missing(&config);
+        assert_eq!(wishes.len(), 2 + 3 + 9, "a deposit by someone else is not the opening deposit");
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_rejected_wish_is_named_and_the_next_waits_for_its_answer() {
+        let config = Config::load(None).unwrap();
+        let known = Known::default();
+        let (wishes, _) = known.missing(&config);
+        let mut operator = Operator::new(&known, wishes, None, 0);
+        assert_eq!(operator.next(0).unwrap().what, "asset USD");
+        operator.sent();
+        assert!(operator.next(0).is_none());
+        event(&Rejected { reason: 7, ..Default::default() }, 3, |event| operator.on_event(event));
+        assert!(operator.next(0).is_none(), "another gateway's event is no answer");
+        event(&Rejected { reason: 7, ..Default::default() }, GATEWAY, |event| operator.on_event(event));
+        let failure = operator.status().failure.lock().unwrap().clone();
+        assert_eq!(failure.as_deref(), Some("asset USD was rejected: AlreadyExists"));
+        assert!(!operator.status().ready.load(Ordering::Acquire));
+    }
+
+    #[test]
+    fn the_day_ends_once_a_day_for_each_instrument_until_no_order_remains() {
+        let mut known = Known { last_timestamp_ns: 10 * DAY_NS + 5, ..Known::default() };
+        known.instruments.push(CreateInstrument { instrument: 7, ..Default::default() });
+        let mut operator = Operator::new(&known, VecDeque::new(), Some(3600), 10 * DAY_NS + 6);
+        assert!(operator.status().ready.load(Ordering::Acquire));
+        let hour = 3600 * 1_000_000_000;
+        assert!(operator.next(10 * DAY_NS + hour - 1).is_none());
+        assert_eq!(operator.next(10 * DAY_NS + hour).unwrap().kind, EndDay::KIND);
+        operator.sent();
+        event(&DayEnded { instrument: 7, remaining_orders: 2 }, GATEWAY, |event| operator.on_event(event));
+        assert_eq!(operator.next(10 * DAY_NS + hour).unwrap().kind, EndDay::KIND);
+        operator.sent();
+        event(&DayEnded { instrument: 7, remaining_orders: 0 }, GATEWAY, |event| operator.on_event(event));
+        assert!(operator.next(10 * DAY_NS + hour).is_none());
+        assert!(operator.next(11 * DAY_NS + hour).is_some());
+    }
+}
