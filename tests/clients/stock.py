@@ -3,12 +3,21 @@ import select
 import socket
 import threading
 import time
+from decimal import Decimal
 
 import quickfix as fix
 
 from wire import Message
 
 WAIT_S = 15
+NUMBERS = {14, 31, 32, 38, 44, 151}
+"""Tags whose values are compared as numbers: FIX's floats may have zeros at their end."""
+
+
+def equal(tag, got, wanted):
+    if tag in NUMBERS and got is not None:
+        return Decimal(got) == Decimal(wanted)
+    return got == wanted
 
 
 class Cable:
@@ -151,7 +160,7 @@ class Stock(fix.Application):
         with self.changed:
             while True:
                 for message in self.received[since:]:
-                    if all(message.get(tag) == value for tag, value in pairs):
+                    if all(equal(tag, message.get(tag), value) for tag, value in pairs):
                         return message
                 left = deadline - time.monotonic()
                 assert left > 0, f"{self.sender} waits for {what} {wanted}; got {self.received[since:][-5:]}"
