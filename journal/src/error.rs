@@ -73,7 +73,7 @@ pub enum JournalError {
     },
     /// Another process holds the data folder.
     #[error(
-        "data folder {} is in use by process {holder}; stop that one, or give this one another folder",
+        "data folder {} is locked by process {holder}; stop that one, or give this one another folder",
         folder.display()
     )]
     Locked {
