@@ -66,14 +66,19 @@ impl Workload {
 }
 
 impl Workload {
-    /// The same stream after somebody has spread `levels` orders, each at a price of its own, far from it on both sides.
+    /// The same stream after somebody has spread `levels` sell orders, each at a price of its own, far above it.
     #[must_use]
     pub fn among_far_levels(mut self, levels: u32) -> Self {
         let far_order = |order: u32| {
-            let away = i64::from(order) * 997;
-            let (side, price_ticks) =
-                if order % 2 == 0 { (Side::Sell, (1 << 30) + away) } else { (Side::Buy, 1 + away % 10_000) };
-            WorkloadCommand { action: Action::Rest, side, user: 1, order, price_ticks, quantity_lots: 1 }
+            let price_ticks = (1 << 30) + i64::from(order) * 997;
+            WorkloadCommand {
+                action: Action::Rest,
+                side: Side::Sell,
+                user: 1,
+                order,
+                price_ticks,
+                quantity_lots: 1,
+            }
         };
         self.commands.iter_mut().for_each(|command| command.order += levels);
         self.commands.splice(0..0, (0..levels).map(far_order));

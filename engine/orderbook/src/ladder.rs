@@ -63,7 +63,7 @@ pub(crate) struct Ladder {
 impl Ladder {
     pub(crate) fn new(instrument: &CreateInstrument) -> Self {
         let wanted = if instrument.ladder_levels == 0 { DEFAULT_LEVELS } else { instrument.ladder_levels };
-        let size = wanted.next_power_of_two().clamp(64, 1 << 16) as usize;
+        let size = wanted.clamp(64, 1 << 16).next_power_of_two() as usize;
         let levels = <[Level]>::new_box_zeroed_with_elems(size).expect("memory for a ladder at the start");
         let words = vec![0; size / 64].into_boxed_slice();
         let mut ladder = Self {
