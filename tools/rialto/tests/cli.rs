@@ -271,6 +271,43 @@ fn the_bench_measures_and_cleans_up() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);
 }
 
+/// A file system of `size` megabytes that only the commands in `script` see, mounted on `folder`/disk; `None` where the
+/// system does not allow it.
+fn on_a_small_disk(folder: &TempDir, size: u32, script: &str) -> Option<Output> {
+    let disk = folder.path().join("disk");
+    std::fs::create_dir(&disk).expect("made");
+    let mount = format!("mount -t tmpfs -o size={size}m none {}", disk.display());
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", script]).current_dir(folder.path());
+        command.env("RIALTO", env!("CARGO_BIN_EXE_rialto")).output().ok()
+    };
+    if !unshare(&mount).is_some_and(|output| output.status.success()) {
+        println!("skipped: this system lets nobody mount a small disk");
+        return None;
+    }
+    unshare(&format!("{mount} && {script}"))
+}
+
+#[test]
+fn a_full_disk_is_met_before_it_happens_and_stops_the_exchange_by_name() {
+    let folder = folder();
+    let load = "bench --durability os --commands 700000 --rate 1000 --seconds 0 --data disk/b";
+    let Some(output) = on_a_small_disk(&folder, 400, &format!("$RIALTO {load}")) else { return };
+    assert_eq!(code(&output), 3, "{}{}", stdout(&output), stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("disk full") && said.contains("free some space"), "{said}");
+}
+
+#[test]
+fn a_disk_that_is_too_small_from_the_start_is_refused_by_name() {
+    let folder = folder();
+    let serve = "$RIALTO serve --data disk/b --fix-bind 127.0.0.1:0";
+    let Some(output) = on_a_small_disk(&folder, 150, serve) else { return };
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("disk full"), "{}", stderr(&output));
+}
+
 /// Folder of the recorded markets, beside the repository.
 fn market_data() -> Option<PathBuf> {
     let repository =

@@ -1,5 +1,6 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -188,7 +189,9 @@ fn recover(
     clock: &Clock,
 ) -> Result<Pipeline<Exchange>, Failure> {
     let folder = data.path().display().to_string();
-    let machine = Exchange::new(limits).map_err(Failure::usage)?;
+    // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
+    let hash_seed = RandomState::new().build_hasher().finish();
+    let machine = Exchange::with_hash_seed(limits, hash_seed).map_err(Failure::usage)?;
     let bar = progress_bar(0, "commands", false);
     bar.set_message("recovering");
     let now_ns = clock.now_ns();
