@@ -1,0 +1,85 @@
+//! A process with a pipeline is killed again and again; what it had acknowledged is there.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use sequencer::{Durability, Pipeline, PipelineConfig, RingPlace};
+use support::{COMMAND, Tally};
+
+fn settings() -> PipelineConfig {
+    PipelineConfig { ring_place: RingPlace::Auto, ..support::config(Durability::Disk) }
+}
+
+/// The other process: sends numbered commands without end, and acknowledges each sequence on standard output when
+/// its last event has come out.
+#[test]
+fn child_pipeline() {
+    let Some(folder) = support::child_argument() else { return };
+    let mut pipeline = support::open(&folder, settings()).unwrap();
+    let mut next = pipeline.recovered().last_sequence + 1;
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    println!();
+    while running.fault().is_none() {
+        while ingress.try_send_bytes(0, COMMAND, 1, &next.to_le_bytes()).is_ok() {
+            next += 1;
+            if next.is_multiple_of(16) {
+                break;
+            }
+        }
+        reader
+            .poll(64, |event| {
+                if event.is_last_event() {
+                    println!("ack {}", event.header().sequence);
+                }
+            })
+            .unwrap();
+    }
+    panic!("{:?}", running.fault());
+}
+
+/// Every command in the journal, in order, with its number in the body.
+fn check(folder: &Path) -> u64 {
+    let mut last = 0;
+    let pipeline = Pipeline::open(
+        folder,
+        settings(),
+        Tally::default(),
+        &mut |event| {
+            let sequence = event.header().sequence;
+            assert!(sequence == last || sequence == last + 1);
+            assert_eq!(&event.body()[8..], sequence.to_le_bytes(), "the command that was sent");
+            last = sequence;
+        },
+        &mut |_| (),
+    )
+    .unwrap();
+    assert_eq!(pipeline.recovered().last_sequence, last);
+    last
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for (cycle, acknowledgements) in [40, 1, 500, 7, 200].into_iter().enumerate() {
+        let mut child = support::spawn_child("child_pipeline", folder.path());
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = 0;
+        let mut acks = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("ack ")?.parse().ok());
+        for sequence in acks.by_ref().take(acknowledgements) {
+            let sequence: u64 = sequence;
+            assert!(sequence > last, "sequences go on after a restart");
+            acknowledged = sequence;
+        }
+        child.kill().unwrap();
+        // What was in the pipe when the process died has been acknowledged too.
+        acknowledged = acks.last().unwrap_or(acknowledged);
+        child.wait().unwrap();
+        assert!(acknowledged > 0, "cycle {cycle}: the child acknowledged something");
+        last = check(folder.path());
+        assert!(last >= acknowledged, "cycle {cycle}: {acknowledged} was acknowledged, {last} is there");
+    }
+}

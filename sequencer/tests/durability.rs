@@ -1,0 +1,184 @@
+//! The law: nothing that a command caused leaves before the command is as safe as promised.
+
+#[path = "support/blocking.rs"]
+mod blocking;
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use blocking::BlockingStorage;
+use journal::simulated::{Fault, Random, SimulatedStorage};
+use journal::{DataFolder, SharedStorage};
+use sequencer::{AgentName, Durability, EventReader, Pipeline, PipelineConfig, PipelineError, SendError};
+use support::{COMMAND, Tally};
+
+/// Segments so small that the simulated disk is quick.
+fn config(durability: Durability) -> PipelineConfig {
+    let mut config = support::config(durability);
+    for options in [&mut config.commands, &mut config.events] {
+        options.segment_bytes = 512 << 10;
+        options.max_frame_bytes = 132 << 10;
+        options.zero_ahead_bytes = 0;
+    }
+    config
+}
+
+fn open_on(
+    storage: SharedStorage,
+    config: PipelineConfig,
+    on_event: &mut dyn FnMut(machine::Record<'_>),
+) -> Result<Pipeline<Tally>, PipelineError> {
+    let folder = DataFolder::with_storage(Path::new("/data"), storage);
+    Pipeline::open_on(folder, config, Tally::default(), on_event, &mut |_| ())
+}
+
+fn open(storage: SharedStorage, durability: Durability) -> Pipeline<Tally> {
+    open_on(storage, config(durability), &mut |_| ()).unwrap()
+}
+
+/// Sequences of the events handed out now.
+fn poll(reader: &mut EventReader) -> Vec<u64> {
+    let mut sequences = Vec::new();
+    reader.poll(1000, |event| sequences.push(event.header().sequence)).unwrap();
+    sequences
+}
+
+#[test]
+fn events_wait_until_the_journal_has_done_what_is_promised() {
+    for durability in [Durability::Memory, Durability::Os, Durability::Disk] {
+        let mut pipeline = open(Arc::new(SimulatedStorage::new()), durability);
+        let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+        let mut pipeline = pipeline.inline();
+        ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+        pipeline.do_work_of(AgentName::Sequencer).unwrap();
+        pipeline.do_work_of(AgentName::Engine).unwrap();
+        assert!(!reader.is_drained(), "the engine has run ahead");
+        assert_eq!(poll(&mut reader), [], "{durability:?}: the way out waits");
+        pipeline.do_work_of(AgentName::EventJournal).unwrap();
+        pipeline.do_work_of(AgentName::Journal).unwrap();
+        assert_eq!(poll(&mut reader), [1]);
+    }
+}
+
+#[test]
+fn a_sync_that_hangs_holds_the_events_back_and_the_next_one_covers_all_that_came_meanwhile() {
+    let storage = BlockingStorage::default();
+    let mut pipeline = open(Arc::new(storage.clone()), Durability::Disk);
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    storage.block();
+    ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+    storage.await_waiting();
+    for _ in 0..9 {
+        ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+    }
+    while running.last_sequence() < 10 || reader.is_drained() {
+        thread::yield_now();
+    }
+    for _ in 0..1000 {
+        assert_eq!(poll(&mut reader), []);
+        assert_eq!(running.committed(), 0);
+    }
+    storage.release();
+    let mut seen = Vec::new();
+    while seen.len() < 10 {
+        seen.extend(poll(&mut reader));
+    }
+    assert_eq!(seen, (1..=10).collect::<Vec<_>>());
+    let report = running.shutdown().unwrap();
+    assert_eq!((report.last_sequence, report.readers_drained), (10, true));
+}
+
+/// What a client saw of a run that was cut off.
+struct Cut {
+    /// The last event that was handed out.
+    seen: u64,
+    faulted: bool,
+}
+
+/// Sends commands and takes events until the pipeline fails or 30 rounds are over.
+fn run_until_fault(storage: &SimulatedStorage, durability: Durability, seed: u64) -> Cut {
+    let mut random = Random(seed);
+    let mut cut = Cut { seen: 0, faulted: false };
+    let Ok(mut pipeline) = open_on(Arc::new(storage.clone()), config(durability), &mut |_| ()) else {
+        return Cut { faulted: true, ..cut };
+    };
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let mut pipeline = pipeline.inline();
+    for _ in 0..30 {
+        for _ in 0..random.below(4) {
+            ingress.try_send_bytes(0, COMMAND, 1, &random.number().to_le_bytes()).unwrap();
+        }
+        for _ in 0..random.below(8) {
+            let name = AgentName::ALL[random.below(4) as usize];
+            if pipeline.do_work_of(name).is_err() {
+                cut.faulted = true;
+                break;
+            }
+        }
+        cut.seen = poll(&mut reader).last().copied().unwrap_or(cut.seen);
+        if cut.faulted {
+            assert!(matches!(ingress.try_send_bytes(0, COMMAND, 1, &[]), Err(SendError::Closed)));
+            let before = pipeline.last_sequence();
+            assert!(pipeline.do_work().is_err(), "it stays stopped");
+            assert_eq!(pipeline.last_sequence(), before, "no more commands are taken");
+            assert_eq!(poll(&mut reader), [], "and nothing more leaves");
+            break;
+        }
+    }
+    cut
+}
+
+#[test]
+fn whatever_left_is_still_there_after_the_disk_failed_at_any_operation() {
+    let mut faulted = 0;
+    for seed in 0..300 {
+        let faults = [Fault::WriteError, Fault::SyncError, Fault::NoSpace, Fault::PowerLoss];
+        let fault = faults[seed as usize % faults.len()];
+        let storage = SimulatedStorage::new();
+        drop(open(Arc::new(storage.clone()), Durability::Disk));
+        let mut random = Random(seed);
+        storage.fail_after(random.below(60), fault);
+        let cut = run_until_fault(&storage, Durability::Disk, seed);
+        faulted += usize::from(cut.faulted);
+        storage.power_loss(&mut random);
+        let mut recovered = 0;
+        let pipeline = open_on(Arc::new(storage), config(Durability::Disk), &mut |event| {
+            recovered = event.header().sequence;
+        });
+        let pipeline = pipeline.unwrap_or_else(|error| panic!("seed {seed}, {fault:?}: {error}"));
+        assert_eq!(pipeline.recovered().last_sequence, recovered);
+        assert!(recovered >= cut.seen, "seed {seed}, {fault:?}: {} left, {recovered} is there", cut.seen);
+    }
+    assert!(faulted > 75, "the faults hit: {faulted}");
+}
+
+#[test]
+fn with_os_durability_what_left_survives_the_process() {
+    for seed in 0..50 {
+        let storage = SimulatedStorage::new();
+        let cut = run_until_fault(&storage, Durability::Os, seed);
+        storage.kill_process();
+        let pipeline = open(Arc::new(storage), Durability::Os);
+        assert!(pipeline.recovered().last_sequence >= cut.seen, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failed_write_stops_the_threads_with_the_reason() {
+    let storage = SimulatedStorage::new();
+    let mut pipeline = open(Arc::new(storage.clone()), Durability::Disk);
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    storage.fail_after(0, Fault::WriteError);
+    ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+    let fault = running.wait(&std::sync::atomic::AtomicBool::new(false)).unwrap();
+    assert_eq!(fault.agent, "journal");
+    assert!(fault.reason.contains("cannot write"), "{}", fault.reason);
+    assert!(matches!(ingress.try_send_bytes(0, COMMAND, 1, &[0]), Err(SendError::Closed)));
+    assert_eq!(poll(&mut reader), []);
+    assert_eq!(running.committed(), 0);
+    assert!(matches!(running.shutdown(), Err(PipelineError::Fault(_))));
+}

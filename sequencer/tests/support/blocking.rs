@@ -1,0 +1,106 @@
+//! A disk whose syncs of the commands stream wait until the test lets them go.
+#![allow(dead_code, missing_docs, reason = "each test binary uses its own part")]
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+
+use journal::simulated::SimulatedStorage;
+use journal::{Storage, StorageFile};
+
+#[derive(Default)]
+struct State {
+    blocked: bool,
+    waiting: usize,
+}
+
+#[derive(Clone, Default)]
+pub struct BlockingStorage {
+    disk: SimulatedStorage,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+impl BlockingStorage {
+    pub fn block(&self) {
+        self.state.0.lock().unwrap().blocked = true;
+    }
+
+    pub fn release(&self) {
+        self.state.0.lock().unwrap().blocked = false;
+        self.state.1.notify_all();
+    }
+
+    /// Returns when a sync is waiting.
+    pub fn await_waiting(&self) {
+        let guard = self.state.0.lock().unwrap();
+        drop(self.state.1.wait_while(guard, |state| state.waiting == 0).unwrap());
+    }
+
+    fn wrap(&self, path: &Path, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
+        let commands = path.to_string_lossy().contains("commands");
+        Box::new(BlockingFile { file, state: commands.then(|| Arc::clone(&self.state)) })
+    }
+}
+
+struct BlockingFile {
+    file: Box<dyn StorageFile>,
+    state: Option<Arc<(Mutex<State>, Condvar)>>,
+}
+
+impl StorageFile for BlockingFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        if let Some(state) = &self.state {
+            let mut guard = state.0.lock().unwrap();
+            guard.waiting += 1;
+            state.1.notify_all();
+            guard = state.1.wait_while(guard, |state| state.blocked).unwrap();
+            guard.waiting -= 1;
+        }
+        self.file.sync()
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.file.truncate(length)
+    }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        self.file.allocate(length)
+    }
+}
+
+impl Storage for BlockingStorage {
+    fn open(&self, path: &Path, writable: bool) -> io::Result<Box<dyn StorageFile>> {
+        Ok(self.wrap(path, self.disk.open(path, writable)?))
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        Ok(self.wrap(path, self.disk.create(path)?))
+    }
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.disk.list(folder)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.create_folder(folder)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        self.disk.sync_folder(folder)
+    }
+    fn free_space(&self, folder: &Path) -> io::Result<u64> {
+        self.disk.free_space(folder)
+    }
+    fn now_ns(&self) -> u64 {
+        self.disk.now_ns()
+    }
+}
