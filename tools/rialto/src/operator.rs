@@ -45,10 +45,10 @@ impl Known {
             self.instruments.push(created.0);
         } else if let Some(created) = event.body_as::<AccountCreated>() {
             self.accounts.insert(created.account);
-        } else if let Some(deposited) = event.body_as::<Deposited>() {
-            if deposited.reference == OPENING_REFERENCE {
-                self.opening_deposits.insert((deposited.account, deposited.asset));
-            }
+        } else if let Some(deposited) = event.body_as::<Deposited>()
+            && deposited.reference == OPENING_REFERENCE
+        {
+            self.opening_deposits.insert((deposited.account, deposited.asset));
         }
     }
 
