@@ -5,6 +5,7 @@ use std::path::Path;
 use exchange::Exchange;
 use machine::StateMachine;
 use protocol::Limits;
+use sequencer::{Durability, PipelineConfig};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::output::Failure;
@@ -12,6 +13,15 @@ use crate::output::Failure;
 /// Limits as they stand in a journal segment's parameters.
 pub fn parameters(limits: &Limits) -> &[u8] {
     limits.as_bytes()
+}
+
+/// The pipeline of an exchange with these limits, with defaults for all else.
+pub fn pipeline_config(durability: Durability, limits: &Limits) -> PipelineConfig {
+    let mut config =
+        PipelineConfig { durability, parameters: parameters(limits).to_vec(), ..PipelineConfig::default() };
+    // Only with `disk` does anyone wait for a sync; the others need not wait for 64 MiB at the end of a segment.
+    config.commands.sync_on_roll = durability == Durability::Disk;
+    config
 }
 
 /// The limits of the exchange whose journal is in `dir`; `None` where there is no journal yet.

@@ -7,7 +7,7 @@ use benches::exchange_driver::{self, ClientIds, Stream};
 use benches::workload::{Shape, generate};
 use exchange::Exchange;
 use hdrhistogram::Histogram;
-use sequencer::{EventReader, Ingress, Pipeline, PipelineConfig, Running, SendError};
+use sequencer::{EventReader, Ingress, Pipeline, Running, SendError};
 use serde_json::{Value, json};
 
 use crate::cli::{BenchArgs, Durability};
@@ -82,11 +82,7 @@ fn measure(
 ) -> Result<Measured, Failure> {
     let data = root.join(format!("{}-{}", mode.name(), std::process::id()));
     let limits = exchange_driver::limits(workload);
-    let mut config = PipelineConfig {
-        durability: mode.into(),
-        parameters: folder::parameters(&limits).to_vec(),
-        ..PipelineConfig::default()
-    };
+    let mut config = folder::pipeline_config(mode.into(), &limits);
     for thread in &mut config.threads {
         thread.idle = args.idle.parse().map_err(|error| Failure::usage(format!("--idle: {error}")))?;
     }
@@ -215,7 +211,8 @@ impl Load<'_> {
                 progress = Instant::now();
             } else {
                 self.check(progress)?;
-                std::hint::spin_loop();
+                // The pipeline may need this very processor to answer.
+                std::thread::yield_now();
             }
         }
         Ok(Percentiles::of(&histogram))

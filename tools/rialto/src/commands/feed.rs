@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use exchange::Exchange;
 use indicatif::ProgressBar;
 use protocol::Limits;
-use sequencer::{Durability, Pipeline, PipelineConfig, ShutdownReport};
+use sequencer::{Durability, Pipeline, ShutdownReport};
 use serde_json::{Map, Value, json};
 use simulator::FeedError;
 use simulator::itch_feed::{self, ItchOptions, ItchReport};
@@ -127,8 +127,7 @@ fn through_pipeline<R>(
     feed: impl FnOnce(PipelineVenue<'_>) -> Result<R, FeedError>,
 ) -> Result<(R, Run), Failure> {
     let machine: Exchange = Exchange::new(limits).map_err(Failure::usage)?;
-    let parameters = folder::parameters(&limits).to_vec();
-    let config = PipelineConfig { durability, parameters, ..PipelineConfig::default() };
+    let config = folder::pipeline_config(durability, &limits);
     let mut pipeline =
         Pipeline::open(data, config, machine, &mut |_| {}, &mut |_| {}).map_err(Failure::system)?;
     let ingress = pipeline.ingress(GATEWAY).map_err(Failure::system)?;

@@ -230,9 +230,14 @@ impl Load {
                     bar.set_position(next);
                 }
             }
+            let open = self.open.len();
             for position in 0..self.sessions.len() {
                 self.sessions[position].flush()?;
                 self.receive(position)?;
+            }
+            if self.open.len() == open {
+                // The exchange may need this very processor to answer.
+                std::thread::yield_now();
             }
         }
         bar.finish_and_clear();

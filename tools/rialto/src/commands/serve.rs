@@ -230,11 +230,7 @@ fn recover(
 
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
 fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, Failure> {
-    let mut pipeline = PipelineConfig {
-        durability: config.durability.into(),
-        parameters: folder::parameters(limits).to_vec(),
-        ..PipelineConfig::default()
-    };
+    let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
     for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
