@@ -235,6 +235,11 @@ fn wrong_use_is_explained_and_changes_nothing() {
     let output = rialto(&folder, &["feed", "itch", "nowhere.itch50"]);
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("nowhere.itch50"), "{}", stderr(&output));
+    std::fs::write(folder.path().join("letter.itch50"), "Dear Sir or Madam, ".repeat(99)).expect("written");
+    let output = rialto(&folder, &["feed", "itch", "letter.itch50", "--data", "run"]);
+    assert_eq!(code(&output), 2, "what is no recording is not an exact one");
+    assert!(stderr(&output).contains("no ITCH 5.0 message"), "{}", stderr(&output));
+    assert!(!folder.path().join("run").exists());
 }
 
 #[test]

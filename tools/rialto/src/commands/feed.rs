@@ -28,6 +28,12 @@ pub fn run_itch(args: &ItchArgs) -> Result<(), Failure> {
     let scan =
         itch_feed::scan(bar.wrap_read(open(&args.file)?)).map_err(|error| unreadable(&args.file, &error))?;
     bar.finish_and_clear();
+    if scan.messages == 0 {
+        let file = args.file.display();
+        return Err(Failure::usage(format!(
+            "{file} holds no ITCH 5.0 message: is it framed by 2-byte lengths?"
+        )));
+    }
     let Some(limits) = scan.required_limits() else {
         let orders = grouped(scan.live_orders);
         return Err(Failure::usage(format!(
