@@ -6,60 +6,16 @@ use protocol::{
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-thread_local! {
-    /// Calls and bytes of this thread, so that the harness and other tests do not count.
-    static ALLOCATED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
-}
-
-struct Counting;
-
-impl Counting {
-    fn count(bytes: usize) {
-        let _ = ALLOCATED.try_with(|cell| {
-            let (calls, sum) = cell.get();
-            cell.set((calls + 1, sum + bytes as u64));
-        });
-    }
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size());
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        Self::count(layout.size());
-        // SAFETY: the caller keeps `alloc_zeroed`'s contract.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::count(size);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use testkit::{CountingAllocator, allocated_bytes, allocations};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Calls and bytes that `work` allocates on this thread.
 fn allocated<T>(work: impl FnOnce() -> T) -> ((u64, u64), T) {
-    let before = ALLOCATED.get();
+    let before = (allocations(), allocated_bytes());
     let result = work();
-    let after = ALLOCATED.get();
-    ((after.0 - before.0, after.1 - before.1), result)
+    ((allocations() - before.0, allocated_bytes() - before.1), result)
 }
 
 struct Ignore;

@@ -315,14 +315,7 @@ fn a_disk_that_is_too_small_from_the_start_is_refused_by_name() {
 
 /// Folder of the recorded markets, beside the repository.
 fn market_data() -> Option<PathBuf> {
-    let repository =
-        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().find(|it| it.join("Cargo.lock").exists())?;
-    let data = repository.join("../shared/data/market");
-    if data.exists() {
-        return data.canonicalize().ok();
-    }
-    println!("skipped: no data");
-    None
+    testkit::shared_data(env!("CARGO_MANIFEST_DIR"), "market")
 }
 
 #[test]

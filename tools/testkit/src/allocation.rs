@@ -6,6 +6,8 @@ use std::cell::Cell;
 thread_local! {
     /// Allocations of this thread. `const`, so that reading it allocates nothing.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that they asked for.
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting how often each thread asks it for memory.
@@ -28,28 +30,35 @@ pub fn allocations() -> u64 {
     ALLOCATIONS.try_with(Cell::get).unwrap_or(0)
 }
 
-fn count() {
-    // A thread that is ending has no counter any more, and nobody left to read it.
+/// Bytes that this thread has asked for so far, what it has freed included; a reallocation counts its new size.
+#[must_use]
+pub fn allocated_bytes() -> u64 {
+    BYTES.try_with(Cell::get).unwrap_or(0)
+}
+
+fn count(bytes: usize) {
+    // A thread that is ending has no counters any more, and nobody left to read them.
     let _ = ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1));
+    let _ = BYTES.try_with(|counter| counter.set(counter.get() + bytes as u64));
 }
 
 // SAFETY: every call is handed on unchanged to the system's allocator, which keeps the contract; counting touches a
 // thread-local integer and does not allocate.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
+        count(new_size);
         // SAFETY: `block` came from this allocator, that is from the system's, with this layout.
         unsafe { System.realloc(block, layout, new_size) }
     }
