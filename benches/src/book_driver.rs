@@ -35,10 +35,20 @@ pub struct Tally {
 
 impl MatchSink for Tally {
     #[inline]
-    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots) {
+    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots, _reserve_lots: QuantityLots) {
         self.trades += 1;
         self.lots += quantity_lots as u64;
         self.last_price_ticks = Some(maker.price_ticks);
+    }
+
+    fn on_refill(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
+
+    fn on_decrement(
+        &mut self,
+        _maker: &mut Order,
+        _quantity_lots: QuantityLots,
+        _reserve_lots: QuantityLots,
+    ) {
     }
 
     fn on_self_trade_canceled(&mut self, _maker: &Order) {}
@@ -112,7 +122,8 @@ impl<B: Book> Desk<B> {
         let order = Order::new(step.order_id, &new_order, 0, 0);
         let slot = self.table.insert(order).expect("the table is as large as the workload needs");
         let taker = taker(step.account, step.side, step.price_ticks, step.quantity_lots);
-        if step.action == Action::FillOrKill && !self.book.fillable(&self.table, &taker) {
+        let fills = || self.book.available(&self.table, &taker, step.quantity_lots) == step.quantity_lots;
+        if step.action == Action::FillOrKill && !fills() {
             self.table.remove(slot);
             return;
         }

@@ -49,7 +49,8 @@ impl<B: Book> Exchange<B> {
         let mut incoming = Incoming { order, slots, side, limit, hold_minor };
         if command.time_in_force == TimeInForce::FillOrKill.code() {
             let taker = taker_of(&incoming, fills_per_command);
-            if !instrument.book.fillable(&self.table, &taker) {
+            let wanted_lots = taker.quantity_lots;
+            if instrument.book.available(&self.table, &taker, wanted_lots) < wanted_lots {
                 self.end_incoming(&incoming, CancelReason::FillOrKill, events);
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use machine::StateHasher;
 use orderbook::{Book, Order, PriceLevel};
 use protocol::{
     AccountId, AmountMinor, AssetId, ClientOrderId, CreateAsset, CreateInstrument, InstrumentId, Limits,
-    Name, OrderId, Side,
+    Name, OrderId, OrderType, Side,
 };
 use wallet::{Balance, Wallet};
 use zerocopy::{Immutable, IntoBytes};
@@ -192,7 +192,7 @@ impl<B: Book> Exchange<B> {
             instrument: order.instrument,
             client_order_id: self.clients.id(order.client_index, order.order_id.slot()),
             side: order.side,
-            order_type: order.order_type,
+            order_type: OrderType::Limit.code(),
             time_in_force: order.time_in_force,
             self_trade_prevention: order.self_trade_prevention,
         }

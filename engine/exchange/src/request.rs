@@ -82,7 +82,8 @@ impl Request for NewOrder {
         Side::from_code(self.side).is_some()
             && OrderType::from_code(self.order_type).is_some()
             && TimeInForce::from_code(self.time_in_force).is_some()
-            && SelfTradePrevention::from_code(self.self_trade_prevention).is_some()
+            && SelfTradePrevention::from_code(self.self_trade_prevention)
+                .is_some_and(|mode| mode != SelfTradePrevention::DecrementAndCancel)
             && is_id(&self.client_order_id)
     }
 

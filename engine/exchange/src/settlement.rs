@@ -78,7 +78,8 @@ struct Deal {
 
 impl MatchSink for Settlement<'_> {
     #[inline]
-    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots) {
+    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots) {
+        debug_assert_eq!(reserve_lots, 0, "no order has a reserve");
         let terms = self.terms;
         let quote_minor = terms.quote_minor(maker.price_ticks, quantity_lots);
         let quote_minor = quote_minor.expect("the buyer's hold covers it");
@@ -133,6 +134,14 @@ impl MatchSink for Settlement<'_> {
             reserved: [0; 3],
         });
         *self.next_trade_id += 1;
+    }
+
+    fn on_refill(&mut self, maker: &Order, _reserve_lots: QuantityLots) {
+        unreachable!("no order has a reserve, yet {:?} showed a new slice", maker.order_id);
+    }
+
+    fn on_decrement(&mut self, maker: &mut Order, _quantity_lots: QuantityLots, _reserve_lots: QuantityLots) {
+        unreachable!("no order is accepted with this self-trade mode, yet {:?} met one", maker.order_id);
     }
 
     fn on_self_trade_canceled(&mut self, maker: &Order) {

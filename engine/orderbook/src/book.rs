@@ -4,6 +4,12 @@ use protocol::{AccountId, CreateInstrument, PriceTicks, QuantityLots, SelfTradeP
 
 use crate::{Order, OrderTable};
 
+/// What the book itself reads in [`Order::flags`]; other bits are the caller's.
+pub mod order_flags {
+    /// The order shows its leaves and has a [`crate::Reserve`] behind them.
+    pub const RESERVE: u8 = 1;
+}
+
 /// The incoming side of a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taker {
@@ -17,14 +23,14 @@ pub struct Taker {
     pub quantity_lots: QuantityLots,
     /// What happens at an order of its own account.
     pub self_trade_prevention: SelfTradePrevention,
-    /// Resting orders it may trade with or remove ([`protocol::Limits::fills_per_command`]).
+    /// Fills, removals and decrements of resting orders that it may cause; each slice of an iceberg is one ([`protocol::Limits::fills_per_command`]).
     pub max_fills: u32,
 }
 
 /// Why matching ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Nothing is left.
+    /// Nothing is left: all was filled, or lost by [`SelfTradePrevention::DecrementAndCancel`].
     Done,
     /// The other side is empty.
     NoLiquidity,
@@ -40,7 +46,7 @@ pub enum Stop {
 /// What a match came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// Quantity not filled; 0 exactly if [`Stop::Done`].
+    /// Quantity neither filled nor lost by a decrement; 0 exactly if [`Stop::Done`].
     pub remaining_lots: QuantityLots,
     /// Why matching ended.
     pub stop: Stop,
@@ -49,7 +55,7 @@ pub struct Execution {
 /// What a quantity would cost at the prices now in the book.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// The smaller of the quantity asked for and what is offered.
+    /// The smaller of the quantity asked for and what is offered, reserves included.
     pub available_lots: QuantityLots,
     /// Sum of price times quantity over it; below 2^80 by the limits on both.
     pub ticks_times_lots: i128,
@@ -60,19 +66,45 @@ pub struct Cost {
 pub struct PriceLevel {
     /// The price.
     pub price_ticks: PriceTicks,
-    /// Sum of the orders' leaves.
+    /// Sum of the orders' leaves: what is shown, without reserves.
     pub quantity_lots: QuantityLots,
     /// How many orders.
     pub orders: u32,
 }
 
+/// What [`Book::fill`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Something shown is left; the order keeps its place.
+    Partly,
+    /// All that was shown is gone; a new slice from the reserve stands at the back of the price's queue.
+    Refilled,
+    /// Nothing is left. The order is in no queue any more; its slot is still in use.
+    Gone,
+}
+
 /// Hears of everything that matching does to resting orders, in order.
 pub trait MatchSink {
-    /// `maker`, shown as it is after the fill, traded `quantity_lots` at its price. A maker with no leaves has left
-    /// the book when the next callback comes, and its slot is free.
+    /// `maker`, shown as it is after the fill, traded `quantity_lots` at its price; `reserve_lots` are behind what it
+    /// shows (0 for a plain order). A maker with neither leaves nor reserve has left the book when the next callback
+    /// comes, and its slot is free. One with a reserve and no leaves is refilled next ([`MatchSink::on_refill`]).
     ///
     /// Only what does not belong to the book (`user`, `client_index`) may be changed.
-    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots);
+    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots);
+
+    /// `maker` shows a new slice, `maker.leaves_lots`, and stands at the back of its price's queue; `reserve_lots` are
+    /// left behind it.
+    fn on_refill(&mut self, maker: &Order, reserve_lots: QuantityLots);
+
+    /// `maker` and the incoming order are of one account and both lost `quantity_lots` without a trade
+    /// ([`SelfTradePrevention::DecrementAndCancel`]). Otherwise as [`MatchSink::on_fill`].
+    fn on_decrement(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots);
+
+    /// Right before [`MatchSink::on_self_trade_canceled`] of a `maker` with a reserve: `reserve_lots` (above 0) go with
+    /// it. A sink whose orders have no reserves need not care.
+    fn on_reserve_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
+        let _ = (maker, reserve_lots);
+    }
 
     /// `maker` is removed by self-trade prevention; its slot is freed right after.
     fn on_self_trade_canceled(&mut self, maker: &Order);
@@ -81,10 +113,11 @@ pub trait MatchSink {
 /// A price-time order book.
 ///
 /// Calls take the table that all books share. The slots given must hold orders of this book; `execute` frees the
-/// slots of makers that end, everything else leaves slots alone. The caller never lets an order rest that crosses:
-/// it matches first, and rests the remainder only after [`Stop::NoLiquidity`] or [`Stop::LimitPrice`].
+/// slots of makers that end, everything else leaves slots alone. In continuous trading the caller matches first and
+/// rests the remainder only after [`Stop::NoLiquidity`] or [`Stop::LimitPrice`], so that the book is never crossed.
+/// During the call phase of an auction it rests orders at any price, also both sides at one.
 ///
-/// The leaves at one price must sum to at most `i64::MAX`. Money sees to that: each resting lot has at least one
+/// The leaves and reserves of one side must sum to at most `i64::MAX`. Money sees to that: each resting lot has at least one
 /// minor unit held, and all of them together are below 2^62.
 pub trait Book {
     /// An empty book. `reference_price_ticks` and `ladder_levels` only make it faster or slower.
@@ -92,6 +125,14 @@ pub trait Book {
 
     /// The best price of a side: highest buy, lowest sell.
     fn best(&self, side: Side) -> Option<PriceTicks>;
+
+    /// Whether the highest buy is at or above the lowest sell: only while orders are gathered for an auction.
+    fn is_crossed(&self) -> bool {
+        matches!((self.best(Side::Buy), self.best(Side::Sell)), (Some(buy), Some(sell)) if buy >= sell)
+    }
+
+    /// The order that an incoming one on the other side meets first: the slot of the oldest at the best price.
+    fn front(&self, side: Side) -> Option<u32>;
 
     /// Appends an order to the queue of its price.
     fn rest(&mut self, table: &mut OrderTable, slot: u32);
@@ -102,14 +143,24 @@ pub trait Book {
     /// Lowers a resting order's leaves to `leaves_lots` (above 0); it keeps its place.
     fn reduce(&mut self, table: &mut OrderTable, slot: u32, leaves_lots: QuantityLots);
 
+    /// Takes quantity, 1 to its leaves, from a resting order anywhere in the book: its `leaves_lots` go down and its
+    /// `filled_lots` up. A new slice from the reserve goes to the back of the queue. When nothing is left the order is
+    /// unlinked; its slot stays in use.
+    fn fill(&mut self, table: &mut OrderTable, slot: u32, quantity_lots: QuantityLots) -> Filled;
+
     /// Matches: best price first, oldest first within a price, at the resting order's price
     /// (`docs/exchange.md`, "New order", step 5).
     fn execute<S: MatchSink>(&mut self, table: &mut OrderTable, taker: &Taker, sink: &mut S) -> Execution;
 
-    /// Whether [`Book::execute`] would end with [`Stop::Done`].
-    fn fillable(&self, table: &OrderTable, taker: &Taker) -> bool;
+    /// What [`Book::execute`] surely trades of at most `wanted_lots`; so it fills them all if this is `wanted_lots`.
+    /// `taker.quantity_lots` does not enter.
+    ///
+    /// Level by level, best first, within the limit. A level without icebergs is counted order by order, each one of
+    /// `max_fills`, up to the first order that would stop the match. A level with icebergs is counted only whole: if
+    /// `max_fills` has room for every slice that it may come to, and self-trade prevention stops at none of its orders.
+    fn available(&self, table: &OrderTable, taker: &Taker, wanted_lots: QuantityLots) -> QuantityLots;
 
-    /// What `quantity_lots` would cost a taker on `side`, own orders included, without a limit price.
+    /// What `quantity_lots` would cost a taker on `side`, own orders and reserves included, without a limit price.
     fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost;
 
     /// The price levels of a side, best first.
@@ -123,7 +174,7 @@ pub trait Book {
         price_ticks: PriceTicks,
     ) -> impl Iterator<Item = u32> + 'a;
 
-    /// Checks what must always hold: never crossed, totals and links right, indexes complete. For tests; slow.
+    /// Checks what must always hold: order, totals and links right, indexes complete. For tests; slow.
     ///
     /// # Panics
     /// If something does not hold.

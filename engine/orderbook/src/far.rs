@@ -1,13 +1,14 @@
-//! Price levels outside a book's ladder: a crit-bit tree per book, all in one pool.
+//! Price levels outside a side's ladder: a crit-bit tree per side of a book, all in one pool. Prices come as keys, of
+//! which the higher is the better price; here they are just called prices.
 //!
-//! A crit-bit tree branches at the highest bit in which two prices differ. With 40-bit prices no path is longer than
+//! A crit-bit tree branches at the highest bit in which two prices differ. With prices of 40 bits no path is longer than
 //! 40, whatever prices are sent, there is nothing to rebalance, and `n` levels need exactly `n - 1` branches: a pool
 //! with a place per order can never be full. The levels are also linked in price order, so that the next one costs
 //! no descent.
 
 use alloc::vec::Vec;
-use protocol::PriceTicks;
 
+use crate::Key;
 use crate::ladder::Level;
 use crate::table::NIL;
 
@@ -16,11 +17,11 @@ const NODE: u32 = 1 << 31;
 
 /// A price level in the tree.
 pub(crate) struct FarNode {
-    pub(crate) price_ticks: PriceTicks,
+    pub(crate) key: Key,
     pub(crate) level: Level,
-    /// Next lower price, or `NIL`.
+    /// Next lower (worse) price, or `NIL`.
     pub(crate) below: u32,
-    /// Next higher price, or `NIL`; in a free node the next free one.
+    /// Next higher (better) price, or `NIL`; in a free node the next free one.
     pub(crate) above: u32,
 }
 
@@ -35,18 +36,18 @@ struct Branch {
 impl Branch {
     /// An indexed load: as a choice it would be a branch that nothing can predict.
     #[inline(always)]
-    fn child(&self, price_ticks: PriceTicks) -> u32 {
-        self.children[direction(price_ticks, self.bit)]
+    fn child(&self, key: Key) -> u32 {
+        self.children[direction(key, self.bit)]
     }
 }
 
 /// Index of the child that a price goes to.
 #[inline(always)]
-fn direction(price_ticks: PriceTicks, bit: u32) -> usize {
-    (price_ticks >> (bit & 63) & 1) as usize
+fn direction(key: Key, bit: u32) -> usize {
+    (key >> (bit & 63) & 1) as usize
 }
 
-/// The tree of one book.
+/// The tree of one side of a book.
 pub(crate) struct FarTree {
     /// A branch, a node (tagged), or `NIL`.
     root: u32,
@@ -106,40 +107,31 @@ impl FarPool {
 
     /// The level of a price.
     #[inline]
-    pub(crate) fn find(&self, tree: &FarTree, price_ticks: PriceTicks) -> Option<u32> {
-        let node = self.nearest(tree, price_ticks)?;
-        (self.node(node).price_ticks == price_ticks).then_some(node)
+    pub(crate) fn find(&self, tree: &FarTree, key: Key) -> Option<u32> {
+        let node = self.nearest(tree, key)?;
+        (self.node(node).key == key).then_some(node)
     }
 
     /// The highest level at or below a price, or `NIL`.
-    pub(crate) fn floor(&self, tree: &FarTree, price_ticks: PriceTicks) -> u32 {
-        let Some(nearest) = self.nearest(tree, price_ticks) else { return NIL };
-        match self.gap(tree, price_ticks, nearest) {
+    pub(crate) fn floor(&self, tree: &FarTree, key: Key) -> u32 {
+        let Some(nearest) = self.nearest(tree, key) else { return NIL };
+        match self.gap(tree, key, nearest) {
             None => nearest,
-            Some(gap) => self.neighbours(&gap, price_ticks).0,
-        }
-    }
-
-    /// The lowest level at or above a price, or `NIL`.
-    pub(crate) fn ceiling(&self, tree: &FarTree, price_ticks: PriceTicks) -> u32 {
-        let Some(nearest) = self.nearest(tree, price_ticks) else { return NIL };
-        match self.gap(tree, price_ticks, nearest) {
-            None => nearest,
-            Some(gap) => self.neighbours(&gap, price_ticks).1,
+            Some(gap) => self.neighbours(&gap, key).0,
         }
     }
 
     /// Adds a level for a price that has none; returns its node.
-    pub(crate) fn insert(&mut self, tree: &mut FarTree, price_ticks: PriceTicks, level: Level) -> u32 {
+    pub(crate) fn insert(&mut self, tree: &mut FarTree, key: Key, level: Level) -> u32 {
         tree.levels += 1;
-        let Some(nearest) = self.nearest(tree, price_ticks) else {
-            let node = self.take_node(FarNode { price_ticks, level, below: NIL, above: NIL });
+        let Some(nearest) = self.nearest(tree, key) else {
+            let node = self.take_node(FarNode { key, level, below: NIL, above: NIL });
             tree.root = node | NODE;
             return node;
         };
-        let gap = self.gap(tree, price_ticks, nearest).expect("a price is inserted once");
-        let (below, above) = self.neighbours(&gap, price_ticks);
-        let node = self.take_node(FarNode { price_ticks, level, below, above });
+        let gap = self.gap(tree, key, nearest).expect("a price is inserted once");
+        let (below, above) = self.neighbours(&gap, key);
+        let node = self.take_node(FarNode { key, level, below, above });
         if below != NIL {
             self.node_mut(below).above = node;
         }
@@ -148,28 +140,28 @@ impl FarPool {
         }
         let tagged = node | NODE;
         let mut children = [gap.subtree; 2];
-        children[direction(price_ticks, gap.bit)] = tagged;
+        children[direction(key, gap.bit)] = tagged;
         let branch = self.take_branch(Branch { children, bit: gap.bit });
-        self.attach(tree, gap.parent, price_ticks, branch);
+        self.attach(tree, gap.parent, key, branch);
         node
     }
 
     /// Takes a level out of the tree and returns it.
     pub(crate) fn remove(&mut self, tree: &mut FarTree, node: u32) -> Level {
-        let &FarNode { price_ticks, level, below, above } = self.node(node);
+        let &FarNode { key, level, below, above } = self.node(node);
         let (mut grandparent, mut parent, mut at) = (NIL, NIL, tree.root);
         while at & NODE == 0 {
             grandparent = parent;
             parent = at;
-            at = self.branch(at).child(price_ticks);
+            at = self.branch(at).child(key);
         }
         assert!(at == node | NODE, "a far level is found under its price");
         if parent == NIL {
             tree.root = NIL;
         } else {
             let branch = self.branch(parent);
-            let sibling = branch.children[1 - direction(price_ticks, branch.bit)];
-            self.attach(tree, grandparent, price_ticks, sibling);
+            let sibling = branch.children[1 - direction(key, branch.bit)];
+            self.attach(tree, grandparent, key, sibling);
             self.give_branch(parent);
         }
         if below != NIL {
@@ -185,32 +177,32 @@ impl FarPool {
 
     /// Some level that shares as many leading bits with the price as any does.
     #[inline]
-    fn nearest(&self, tree: &FarTree, price_ticks: PriceTicks) -> Option<u32> {
+    fn nearest(&self, tree: &FarTree, key: Key) -> Option<u32> {
         if tree.root == NIL {
             return None;
         }
         let mut at = tree.root;
         while at & NODE == 0 {
-            at = self.branch(at).child(price_ticks);
+            at = self.branch(at).child(key);
         }
         Some(at & !NODE)
     }
 
     /// Where the price belongs, or `None` if `nearest` has it.
-    fn gap(&self, tree: &FarTree, price_ticks: PriceTicks, nearest: u32) -> Option<Gap> {
-        let differing = price_ticks ^ self.node(nearest).price_ticks;
+    fn gap(&self, tree: &FarTree, key: Key, nearest: u32) -> Option<Gap> {
+        let differing = key ^ self.node(nearest).key;
         let bit = differing.checked_ilog2()?;
         let (mut parent, mut at) = (NIL, tree.root);
         while at & NODE == 0 && self.branch(at).bit > bit {
             parent = at;
-            at = self.branch(at).child(price_ticks);
+            at = self.branch(at).child(key);
         }
         Some(Gap { parent, subtree: at, bit })
     }
 
     /// The levels next below and above a price that belongs into a gap: all of the gap's subtree is on one side.
-    fn neighbours(&self, gap: &Gap, price_ticks: PriceTicks) -> (u32, u32) {
-        let towards = direction(price_ticks, gap.bit);
+    fn neighbours(&self, gap: &Gap, key: Key) -> (u32, u32) {
+        let towards = direction(key, gap.bit);
         let mut at = gap.subtree;
         while at & NODE == 0 {
             at = self.branch(at).children[towards];
@@ -220,12 +212,12 @@ impl FarPool {
     }
 
     /// Puts `child` under `parent`, on the price's side.
-    fn attach(&mut self, tree: &mut FarTree, parent: u32, price_ticks: PriceTicks, child: u32) {
+    fn attach(&mut self, tree: &mut FarTree, parent: u32, key: Key, child: u32) {
         if parent == NIL {
             tree.root = child;
         } else {
             let branch = self.branch_mut(parent);
-            branch.children[direction(price_ticks, branch.bit)] = child;
+            branch.children[direction(key, branch.bit)] = child;
         }
     }
 
@@ -272,11 +264,10 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     fn check(pool: &FarPool, tree: &FarTree, model: &BTreeMap<i64, u32>, probe: i64) {
-        let price = |node: u32| (node != NIL).then(|| pool.node(node).price_ticks);
+        let price = |node: u32| (node != NIL).then(|| pool.node(node).key);
         assert_eq!(tree.levels as usize, model.len());
         assert_eq!(pool.find(tree, probe), model.get(&probe).copied());
         assert_eq!(price(pool.floor(tree, probe)), model.range(..=probe).next_back().map(|(&key, _)| key));
-        assert_eq!(price(pool.ceiling(tree, probe)), model.range(probe..).next().map(|(&key, _)| key));
     }
 
     #[test]
@@ -299,11 +290,11 @@ mod tests {
                 check(&pool, &tree, &model, probe);
                 check(&pool, &tree, &model, price);
             }
-            let lowest = pool.ceiling(&tree, 0);
-            let nodes = core::iter::successors((lowest != NIL).then_some(lowest), |&node| {
-                Some(pool.node(node).above).filter(|&above| above != NIL)
+            let highest = pool.floor(&tree, i64::MAX);
+            let nodes = core::iter::successors((highest != NIL).then_some(highest), |&node| {
+                Some(pool.node(node).below).filter(|&below| below != NIL)
             });
-            assert!(nodes.map(|node| pool.node(node).price_ticks).eq(model.keys().copied()), "seed {seed}");
+            assert!(nodes.map(|node| pool.node(node).key).eq(model.keys().rev().copied()), "seed {seed}");
         }
     }
 }

@@ -1,17 +1,15 @@
-//! The window of price levels around the touch: an array indexed by price, and a bitmap to find the next level.
+//! The window of price levels around a side's touch: an array indexed by price, and a bitmap to find the next level.
 //!
-//! Only prices on a grid of every n-th tick have a place: venues quote in cents and count in hundredths of them, and a
-//! window over every tick would be nearly empty. A price's number on the grid is its *rung*; a rung's place is its lowest
-//! bits, so levels stay where they are when the window slides. A price is a buy or a sell level, never both, so both sides share the array and one bitmap: above the best sell all levels are sells,
-//! below the best buy all are buys.
+//! Prices come as keys, of which the higher is the better price on both sides, so that one direction of search is
+//! enough. Only keys on a grid of every n-th one have a place: venues quote in cents and count in hundredths of them,
+//! and a window over every tick would be nearly empty. A key's number on the grid is its *rung*; a rung's place is its
+//! lowest bits, so levels stay where they are when the window slides.
 
 use alloc::boxed::Box;
 use alloc::vec;
-use protocol::{CreateInstrument, PriceTicks};
 use zerocopy::{FromZeros, KnownLayout};
 
-/// Window size where an instrument gives none.
-const DEFAULT_LEVELS: u32 = 4_096;
+use crate::Key;
 
 /// Enough for the largest window: 65,536 levels in words of 64, in words of 64.
 const SUMMARY_WORDS: usize = 16;
@@ -23,7 +21,7 @@ pub(crate) const MAX_GRID_TICKS: i64 = 1 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, KnownLayout)]
 #[repr(C)]
 pub(crate) struct Level {
-    /// Sum of the orders' leaves.
+    /// Sum of the orders' leaves: what is shown.
     pub(crate) quantity_lots: i64,
     /// Oldest order; meaningless if there is none.
     pub(crate) head: u32,
@@ -31,15 +29,15 @@ pub(crate) struct Level {
     pub(crate) tail: u32,
     /// How many orders; 0 means that there is no such level.
     pub(crate) orders: u32,
-    /// Zero.
-    pub(crate) reserved: u32,
+    /// How many of them have the flag [`RESERVE`](crate::order_flags::RESERVE).
+    pub(crate) reserve_orders: u32,
 }
 
 const _: () = assert!(size_of::<Level>() == 24);
 
 impl Level {
     #[cfg(test)]
-    pub(crate) const EMPTY: Self = Self { quantity_lots: 0, head: 0, tail: 0, orders: 0, reserved: 0 };
+    pub(crate) const EMPTY: Self = Self { quantity_lots: 0, head: 0, tail: 0, orders: 0, reserve_orders: 0 };
 }
 
 /// The window.
@@ -52,30 +50,38 @@ pub(crate) struct Ladder {
     summary: [u64; SUMMARY_WORDS],
     /// Lowest rung in the window; may be negative near the bottom.
     base: i64,
-    /// Ticks from rung to rung; 1 to `MAX_GRID_TICKS`.
-    grid_ticks: i64,
-    /// 2^64 / `grid_ticks` rounded up, to divide by it; 0 for a grid of 1.
+    /// The grid of this window.
+    grid: Grid,
+    /// 2^64 / `grid.ticks` rounded up, to divide by it; 0 for a grid of 1.
     reciprocal: u64,
     /// Levels with orders.
     pub(crate) occupied: u32,
 }
 
+/// The keys that have a place: `offset + n * ticks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grid {
+    /// 1 to `MAX_GRID_TICKS`.
+    pub(crate) ticks: i64,
+    /// 0 to `ticks - 1`; at most any key.
+    pub(crate) offset: i64,
+}
+
+impl Grid {
+    pub(crate) const EACH_TICK: Self = Self { ticks: 1, offset: 0 };
+}
+
 impl Ladder {
-    pub(crate) fn new(instrument: &CreateInstrument) -> Self {
-        let wanted = if instrument.ladder_levels == 0 { DEFAULT_LEVELS } else { instrument.ladder_levels };
-        let size = wanted.clamp(64, 1 << 16).next_power_of_two() as usize;
+    /// A window for `levels` levels, a power of two from 64 to 65,536, around a key.
+    pub(crate) fn new(levels: u32, best: Key) -> Self {
+        let size = levels as usize;
+        assert!(size.is_power_of_two() && (64..=1 << 16).contains(&size), "a ladder of {size} levels");
         let levels = <[Level]>::new_box_zeroed_with_elems(size).expect("memory for a ladder at the start");
         let words = vec![0; size / 64].into_boxed_slice();
-        let mut ladder = Self {
-            levels,
-            words,
-            summary: [0; SUMMARY_WORDS],
-            base: 0,
-            grid_ticks: 1,
-            reciprocal: 0,
-            occupied: 0,
-        };
-        ladder.base = ladder.base_for(instrument.reference_price_ticks, 1);
+        let grid = Grid::EACH_TICK;
+        let mut ladder =
+            Self { levels, words, summary: [0; SUMMARY_WORDS], base: 0, grid, reciprocal: 0, occupied: 0 };
+        ladder.base = ladder.base_for(best, grid);
         ladder
     }
 
@@ -84,55 +90,63 @@ impl Ladder {
         self.levels.len() as u64 - 1
     }
 
-    /// The rung where a window on this grid starts that is centred on a price.
-    pub(crate) fn base_for(&self, centre_ticks: PriceTicks, grid_ticks: i64) -> i64 {
-        centre_ticks / grid_ticks - (self.levels.len() / 2) as i64
+    /// The rung where a window on this grid starts that suits a side's best key: a quarter of it lies above, for better
+    /// prices to come.
+    pub(crate) fn base_for(&self, best: Key, grid: Grid) -> i64 {
+        let size = self.levels.len() as i64;
+        (best - grid.offset) / grid.ticks - (size - size / 4)
     }
 
-    pub(crate) fn grid_ticks(&self) -> i64 {
-        self.grid_ticks
+    pub(crate) fn grid(&self) -> Grid {
+        self.grid
     }
 
-    /// Lowest price that the window can hold; may be negative.
-    pub(crate) fn first_price(&self) -> PriceTicks {
-        self.base * self.grid_ticks
+    /// Lowest key that the window can hold; may be negative.
+    pub(crate) fn first_key(&self) -> Key {
+        self.base * self.grid.ticks + self.grid.offset
     }
 
-    /// Highest price that the window can hold.
-    pub(crate) fn last_price(&self) -> PriceTicks {
-        (self.base + self.mask() as i64) * self.grid_ticks
+    /// Highest key that the window can hold.
+    pub(crate) fn last_key(&self) -> Key {
+        self.first_key() + self.mask() as i64 * self.grid.ticks
     }
 
-    /// Whether a price would keep its place in another window.
-    pub(crate) fn keeps(&self, price_ticks: PriceTicks, base: i64, grid_ticks: i64) -> bool {
-        let offset = (price_ticks / self.grid_ticks).wrapping_sub(base) as u64;
-        grid_ticks == self.grid_ticks && offset <= self.mask()
+    /// Whether a key in this window would keep its place in another.
+    pub(crate) fn keeps(&self, key: Key, base: i64, grid: Grid) -> bool {
+        let offset = self.rung(key).wrapping_sub(base) as u64;
+        grid == self.grid && offset <= self.mask()
     }
 
     /// Moves the window. All levels that do not keep their place must have been emptied.
-    pub(crate) fn set_window(&mut self, base: i64, grid_ticks: i64) {
-        assert!((1..=MAX_GRID_TICKS).contains(&grid_ticks), "a grid of {grid_ticks} ticks");
+    pub(crate) fn set_window(&mut self, base: i64, grid: Grid) {
+        assert!((1..=MAX_GRID_TICKS).contains(&grid.ticks), "a grid of {grid:?}");
+        assert!((0..grid.ticks).contains(&grid.offset), "a grid of {grid:?}");
         self.base = base;
-        self.grid_ticks = grid_ticks;
-        self.reciprocal = if grid_ticks == 1 { 0 } else { u64::MAX / grid_ticks as u64 + 1 };
+        self.grid = grid;
+        self.reciprocal = if grid.ticks == 1 { 0 } else { u64::MAX / grid.ticks as u64 + 1 };
     }
 
-    /// Whether a price lies in the middle half of the window.
-    pub(crate) fn is_central(&self, price_ticks: PriceTicks) -> bool {
+    /// Whether a side's best key lies where the window suits it: with at least half of it below, and an eighth above.
+    pub(crate) fn suits(&self, best: Key) -> bool {
         let size = self.levels.len() as i64;
-        (size / 4..size - size / 4).contains(&(price_ticks / self.grid_ticks - self.base))
+        (size / 2..size - size / 8).contains(&((best - self.grid.offset) / self.grid.ticks - self.base))
     }
 
-    /// The highest rung at or below a price of at least 0.
+    /// The highest rung at or below a key of at least `grid.offset`.
     ///
-    /// Multiplying by the rounded-up reciprocal is exact: the error is below `price * grid / 2^64`, and prices are
-    /// below 2^40 and grids at most 2^20.
+    /// Multiplying by the rounded-up reciprocal is exact: the error is below `key * grid / 2^64`, and keys are below
+    /// 2^41 and grids at most 2^20.
     #[inline(always)]
-    fn rung(&self, price_ticks: PriceTicks) -> i64 {
+    fn rung(&self, key: Key) -> i64 {
         if self.reciprocal == 0 {
-            return price_ticks;
+            return key;
         }
-        ((u128::from(self.reciprocal) * price_ticks as u128) >> 64) as i64
+        ((u128::from(self.reciprocal) * (key - self.grid.offset) as u128) >> 64) as i64
+    }
+
+    #[inline(always)]
+    fn key_of(&self, rung: i64) -> Key {
+        rung * self.grid.ticks + self.grid.offset
     }
 
     #[inline(always)]
@@ -141,11 +155,11 @@ impl Ladder {
         (offset <= self.mask()).then_some((rung as u64 & self.mask()) as usize)
     }
 
-    /// Place of a price, or `None` outside the window or off the grid.
+    /// Place of a key, or `None` outside the window or off the grid.
     #[inline(always)]
-    pub(crate) fn index(&self, price_ticks: PriceTicks) -> Option<usize> {
-        let rung = self.rung(price_ticks);
-        if self.reciprocal != 0 && rung * self.grid_ticks != price_ticks {
+    pub(crate) fn index(&self, key: Key) -> Option<usize> {
+        let rung = self.rung(key);
+        if self.reciprocal != 0 && self.key_of(rung) != key {
             return None;
         }
         self.place(rung)
@@ -183,50 +197,17 @@ impl Ladder {
         self.occupied -= 1;
     }
 
-    /// The lowest level at or above a price.
+    /// The highest level at or below a key.
     #[inline]
-    pub(crate) fn ceiling(&self, price_ticks: PriceTicks) -> Option<PriceTicks> {
-        let rung = self.rung(price_ticks.max(0));
-        let above = rung + i64::from(rung * self.grid_ticks < price_ticks);
-        let from = above.max(self.base);
-        let found = self.rung_at(self.first_from(self.place(from)?)?);
-        (found >= from).then_some(found * self.grid_ticks)
-    }
-
-    /// The highest level at or below a price.
-    #[inline]
-    pub(crate) fn floor(&self, price_ticks: PriceTicks) -> Option<PriceTicks> {
-        let from = self.rung(price_ticks.max(0)).min(self.base + self.mask() as i64);
+    pub(crate) fn floor(&self, key: Key) -> Option<Key> {
+        let from = self.rung(key.max(self.grid.offset)).min(self.base + self.mask() as i64);
         let found = self.rung_at(self.last_from(self.place(from)?)?);
-        (found <= from).then_some(found * self.grid_ticks)
+        (found <= from).then_some(self.key_of(found))
     }
 
     #[inline(always)]
     fn rung_at(&self, index: usize) -> i64 {
         self.base + ((index as u64).wrapping_sub(self.base as u64) & self.mask()) as i64
-    }
-
-    /// Upwards from a place, around the end: the first marked place.
-    #[inline]
-    fn first_from(&self, index: usize) -> Option<usize> {
-        let word = index / 64;
-        let here = self.words.get(word)? & (u64::MAX << (index % 64));
-        if here != 0 {
-            return Some(word * 64 + here.trailing_zeros() as usize);
-        }
-        let group = word / 64;
-        let mut bits = self.summary.get(group)? & (u64::MAX << (word % 64) << 1);
-        let groups = self.words.len().div_ceil(64);
-        let mut at = group;
-        for _ in 0..=groups {
-            if bits != 0 {
-                let found = at * 64 + bits.trailing_zeros() as usize;
-                return Some(found * 64 + self.words.get(found)?.trailing_zeros() as usize);
-            }
-            at = if at + 1 == groups { 0 } else { at + 1 };
-            bits = *self.summary.get(at)?;
-        }
-        None
     }
 
     /// Downwards from a place, around the start: the first marked place.
@@ -280,50 +261,54 @@ mod tests {
     fn finds_what_a_sorted_set_finds() {
         for (seed, levels) in [64, 128, 4_096, 8_192, 65_536].into_iter().cycle().take(30).enumerate() {
             let mut rng = SmallRng::seed_from_u64(seed as u64);
-            let grid = [1, 1, 3, 100, 1 << 20][seed / 5 % 5];
-            let span = i64::from(levels) * grid;
-            let centre = rng.random_range(span..=MAX_PRICE_TICKS.min(100 * span) - span) / grid * grid;
-            let mut ladder = Ladder::new(&CreateInstrument { ladder_levels: levels, ..Default::default() });
+            let ticks = [1, 1, 3, 100, 1 << 20][seed / 5 % 5];
+            let grid = Grid { ticks, offset: rng.random_range(0..ticks) };
+            let span = i64::from(levels) * ticks;
+            let centre =
+                rng.random_range(span..=MAX_PRICE_TICKS.min(100 * span) - span) / ticks * ticks + grid.offset;
+            let mut ladder = Ladder::new(levels, 0);
             ladder.set_window(ladder.base_for(centre, grid), grid);
             let mut model = BTreeSet::new();
             for _ in 0..2_000 {
-                let price = centre + grid * rng.random_range(-i64::from(levels) / 2..i64::from(levels) / 2);
-                let index = ladder.index(price).expect("inside the window");
-                if model.remove(&price) {
+                let rungs = i64::from(levels);
+                let key = centre + ticks * rng.random_range(-rungs * 3 / 4..rungs / 4);
+                let index = ladder.index(key).expect("inside the window");
+                if model.remove(&key) {
                     ladder.unmark(index);
                 } else if rng.random_range(0..4) > 0 || model.len() < 3 {
-                    model.insert(price);
+                    model.insert(key);
                     ladder.mark(index);
                 }
                 let probe = centre + rng.random_range(-span..span);
-                let (above, below) = (model.range(probe..).next(), model.range(..=probe).next_back());
-                assert_eq!(ladder.ceiling(probe), above.copied(), "seed {seed}, {levels} levels");
+                let below = model.range(..=probe).next_back();
                 assert_eq!(ladder.floor(probe), below.copied(), "seed {seed}, {levels} levels");
             }
         }
     }
 
     #[test]
-    fn prices_outside_the_window_or_off_the_grid_have_no_place() {
-        let mut ladder = Ladder::new(&CreateInstrument { ladder_levels: 64, ..Default::default() });
-        assert_eq!((ladder.first_price(), ladder.last_price()), (-32, 31));
-        assert!(ladder.index(31).is_some());
-        assert!(ladder.index(32).is_none());
+    fn keys_outside_the_window_or_off_the_grid_have_no_place() {
+        let mut ladder = Ladder::new(64, 0);
+        assert_eq!((ladder.first_key(), ladder.last_key()), (-48, 15));
+        assert!(ladder.index(15).is_some());
+        assert!(ladder.index(16).is_none());
         assert!(ladder.index(MAX_PRICE_TICKS).is_none());
-        ladder.set_window(ladder.base_for(10_000, 100), 100);
-        assert!(ladder.index(10_000).is_some());
-        assert!(ladder.index(10_001).is_none() && ladder.index(9_999).is_none());
-        assert!(ladder.index(13_100).is_some() && ladder.index(13_200).is_none());
+        let grid = Grid { ticks: 100, offset: 7 };
+        ladder.set_window(ladder.base_for(10_007, grid), grid);
+        assert!(ladder.index(10_007).is_some());
+        assert!(ladder.index(10_000).is_none() && ladder.index(10_008).is_none());
+        assert!(ladder.index(11_507).is_some() && ladder.index(11_607).is_none());
     }
 
     #[test]
     fn dividing_by_the_reciprocal_is_exact_at_the_limits() {
-        let mut ladder = Ladder::new(&CreateInstrument::default());
-        for grid in [2, 3, 7, 100, 999_983, MAX_GRID_TICKS - 1, MAX_GRID_TICKS] {
-            ladder.set_window(0, grid);
-            let last = MAX_PRICE_TICKS / grid * grid;
-            for price in [0, 1, grid - 1, grid, grid + 1, last - 1, last, MAX_PRICE_TICKS] {
-                assert_eq!(ladder.rung(price), price / grid, "{price} / {grid}");
+        let mut ladder = Ladder::new(4_096, 0);
+        for ticks in [2, 3, 7, 100, 999_983, MAX_GRID_TICKS - 1, MAX_GRID_TICKS] {
+            ladder.set_window(0, Grid { ticks, offset: 0 });
+            let highest = 2 * MAX_PRICE_TICKS + 1;
+            let last = highest / ticks * ticks;
+            for key in [0, 1, ticks - 1, ticks, ticks + 1, last - 1, last, highest] {
+                assert_eq!(ladder.rung(key), key / ticks, "{key} / {ticks}");
             }
         }
     }

@@ -15,10 +15,17 @@ mod far;
 mod ladder;
 mod naive;
 mod order_book;
+mod queue;
+mod reserve;
+mod side_book;
 mod table;
 mod walk;
 
-pub use book::{Book, Cost, Execution, MatchSink, PriceLevel, Stop, Taker};
+/// A price such that the higher is the better on both sides of a book; see `side_book::key_of`.
+type Key = i64;
+
+pub use book::{Book, Cost, Execution, Filled, MatchSink, PriceLevel, Stop, Taker, order_flags};
 pub use naive::NaiveBook;
 pub use order_book::OrderBook;
+pub use reserve::Reserve;
 pub use table::{Order, OrderTable};

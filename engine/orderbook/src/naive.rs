@@ -4,8 +4,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::iter;
 use protocol::{CreateInstrument, OrderId, PriceTicks, QuantityLots, SelfTradePrevention, Side};
 
-use crate::book::within_limit;
-use crate::{Book, Cost, Execution, MatchSink, OrderTable, PriceLevel, Stop, Taker};
+use crate::book::{order_flags, within_limit};
+use crate::{Book, Cost, Execution, Filled, MatchSink, OrderTable, PriceLevel, Stop, Taker};
 
 /// Slots in time order under each price.
 type Levels = BTreeMap<PriceTicks, VecDeque<u32>>;
@@ -32,21 +32,59 @@ impl NaiveBook {
         }
     }
 
-    /// The order that an incoming one meets first.
-    fn front(&self, maker_side: Side) -> Option<u32> {
-        let price_ticks = self.best(maker_side)?;
-        self.side(maker_side).get(&price_ticks)?.front().copied()
-    }
-
-    /// All resting orders of a side, best first.
-    fn slots(&self, side: Side) -> impl Iterator<Item = u32> {
-        let mut levels = self.side(side).values();
+    /// The queues of a side with their prices, best first.
+    fn queues(&self, side: Side) -> impl Iterator<Item = (PriceTicks, &VecDeque<u32>)> {
+        let mut levels = self.side(side).iter();
         let best_first = iter::from_fn(move || match side {
             Side::Buy => levels.next_back(),
             Side::Sell => levels.next(),
         });
-        best_first.flatten().copied()
+        best_first.map(|(&price_ticks, queue)| (price_ticks, queue))
     }
+
+    /// What becomes of an order that shows nothing any more: the next slice from its reserve goes to the back of its
+    /// price, or the order is unlinked.
+    fn refill_or_unlink(&mut self, table: &mut OrderTable, slot: u32) -> Filled {
+        let refills = has_reserve(table, slot) && table.reserve(slot).lots > 0;
+        self.unlink(table, slot);
+        if !refills {
+            return Filled::Gone;
+        }
+        let mut reserve = table.reserve(slot);
+        table.slots.entry_mut(slot).leaves_lots = reserve.take_slice();
+        table.set_reserve(slot, reserve);
+        self.rest(table, slot);
+        Filled::Refilled
+    }
+
+    /// Ends what [`NaiveBook::execute`] did to a maker.
+    fn after_fill<S: MatchSink>(&mut self, table: &mut OrderTable, slot: u32, sink: &mut S) {
+        if table.slots.entry(slot).leaves_lots > 0 {
+            return;
+        }
+        match self.refill_or_unlink(table, slot) {
+            Filled::Refilled => sink.on_refill(table.slots.entry(slot), reserve_lots(table, slot)),
+            _ => table.remove(slot),
+        }
+    }
+}
+
+fn has_reserve(table: &OrderTable, slot: u32) -> bool {
+    table.slots.entry(slot).flags & order_flags::RESERVE != 0
+}
+
+fn reserve_lots(table: &OrderTable, slot: u32) -> QuantityLots {
+    if has_reserve(table, slot) { table.reserve(slot).lots } else { 0 }
+}
+
+/// Slices that an order may come to, its shown one included.
+fn most_slices(table: &OrderTable, slot: u32) -> i128 {
+    let lots = i128::from(reserve_lots(table, slot));
+    if lots == 0 {
+        return 1;
+    }
+    let least_lots = i128::from(table.reserve(slot).least_lots);
+    1 + (lots + least_lots - 1) / least_lots
 }
 
 impl Book for NaiveBook {
@@ -60,6 +98,10 @@ impl Book for NaiveBook {
             Side::Sell => self.sells.first_key_value(),
         };
         entry.map(|(&price_ticks, _)| price_ticks)
+    }
+
+    fn front(&self, side: Side) -> Option<u32> {
+        self.queues(side).next().and_then(|(_, queue)| queue.front().copied())
     }
 
     fn rest(&mut self, table: &mut OrderTable, slot: u32) {
@@ -84,6 +126,14 @@ impl Book for NaiveBook {
         order.leaves_lots = leaves_lots;
     }
 
+    fn fill(&mut self, table: &mut OrderTable, slot: u32, quantity_lots: QuantityLots) -> Filled {
+        let order = table.slots.entry_mut(slot);
+        assert!((1..=order.leaves_lots).contains(&quantity_lots), "a fill takes no more than is shown");
+        order.leaves_lots -= quantity_lots;
+        order.filled_lots += quantity_lots;
+        if order.leaves_lots > 0 { Filled::Partly } else { self.refill_or_unlink(table, slot) }
+    }
+
     fn execute<S: MatchSink>(&mut self, table: &mut OrderTable, taker: &Taker, sink: &mut S) -> Execution {
         let mut remaining_lots = taker.quantity_lots;
         let mut fills = 0;
@@ -92,6 +142,7 @@ impl Book for NaiveBook {
                 break Stop::Done;
             }
             let Some(slot) = self.front(taker.side.opposite()) else { break Stop::NoLiquidity };
+            let behind_lots = reserve_lots(table, slot);
             let maker = table.slots.entry_mut(slot);
             if !within_limit(taker, maker.price_ticks) {
                 break Stop::LimitPrice;
@@ -100,67 +151,89 @@ impl Book for NaiveBook {
                 break Stop::FillLimit;
             }
             fills += 1;
-            let prevention = taker.self_trade_prevention;
-            if maker.account == taker.account && prevention != SelfTradePrevention::Allow {
-                if prevention == SelfTradePrevention::CancelNewest {
-                    break Stop::SelfTrade;
-                }
-                sink.on_self_trade_canceled(maker);
-                self.unlink(table, slot);
-                table.remove(slot);
-                if prevention == SelfTradePrevention::CancelBoth {
-                    break Stop::SelfTrade;
-                }
-                continue;
-            }
             let quantity_lots = remaining_lots.min(maker.leaves_lots);
-            maker.leaves_lots -= quantity_lots;
-            maker.filled_lots += quantity_lots;
-            remaining_lots -= quantity_lots;
-            sink.on_fill(maker, quantity_lots);
-            if maker.leaves_lots == 0 {
-                self.unlink(table, slot);
-                table.remove(slot);
+            let own = maker.account == taker.account;
+            match taker.self_trade_prevention {
+                SelfTradePrevention::CancelNewest if own => break Stop::SelfTrade,
+                SelfTradePrevention::CancelOldest | SelfTradePrevention::CancelBoth if own => {
+                    if behind_lots > 0 {
+                        sink.on_reserve_canceled(maker, behind_lots);
+                    }
+                    sink.on_self_trade_canceled(maker);
+                    self.unlink(table, slot);
+                    table.remove(slot);
+                    if taker.self_trade_prevention == SelfTradePrevention::CancelBoth {
+                        break Stop::SelfTrade;
+                    }
+                    continue;
+                }
+                SelfTradePrevention::DecrementAndCancel if own => {
+                    maker.leaves_lots -= quantity_lots;
+                    sink.on_decrement(maker, quantity_lots, behind_lots);
+                }
+                _ => {
+                    maker.leaves_lots -= quantity_lots;
+                    maker.filled_lots += quantity_lots;
+                    sink.on_fill(maker, quantity_lots, behind_lots);
+                }
             }
+            remaining_lots -= quantity_lots;
+            self.after_fill(table, slot, sink);
         };
         Execution { remaining_lots, stop }
     }
 
-    fn fillable(&self, table: &OrderTable, taker: &Taker) -> bool {
-        let mut remaining_lots = taker.quantity_lots;
-        for slot in self.slots(taker.side.opposite()).take(taker.max_fills as usize) {
-            let maker = table.slots.entry(slot);
-            if remaining_lots <= 0 || !within_limit(taker, maker.price_ticks) {
+    fn available(&self, table: &OrderTable, taker: &Taker, wanted_lots: QuantityLots) -> QuantityLots {
+        let mode = taker.self_trade_prevention;
+        let (mut lots, mut fills_left) = (0, i128::from(taker.max_fills));
+        for (price_ticks, queue) in self.queues(taker.side.opposite()) {
+            let own = |slot: u32| {
+                mode != SelfTradePrevention::Allow && table.slots.entry(slot).account == taker.account
+            };
+            let skips_own = mode == SelfTradePrevention::CancelOldest;
+            if !within_limit(taker, price_ticks) {
                 break;
             }
-            let own = maker.account == taker.account;
-            match taker.self_trade_prevention {
-                SelfTradePrevention::CancelNewest | SelfTradePrevention::CancelBoth if own => return false,
-                SelfTradePrevention::CancelOldest if own => {}
-                _ => remaining_lots -= maker.leaves_lots,
+            if queue.iter().any(|&slot| has_reserve(table, slot)) {
+                let slices = |&slot: &u32| if own(slot) { 1 } else { most_slices(table, slot) };
+                let all_slices: i128 = queue.iter().map(slices).sum();
+                let stops = !skips_own && queue.iter().any(|&slot| own(slot));
+                if stops || all_slices > fills_left {
+                    break;
+                }
+                let offered = |slot| {
+                    (table.slots.entry(slot).leaves_lots + reserve_lots(table, slot)) * i64::from(!own(slot))
+                };
+                lots += queue.iter().map(|&slot| offered(slot)).sum::<i64>();
+                fills_left -= all_slices;
+                continue;
+            }
+            for &slot in queue {
+                if fills_left == 0 || own(slot) && !skips_own {
+                    return lots.min(wanted_lots);
+                }
+                lots += if own(slot) { 0 } else { table.slots.entry(slot).leaves_lots };
+                fills_left -= 1;
             }
         }
-        remaining_lots <= 0
+        lots.min(wanted_lots)
     }
 
     fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost {
         let mut cost = Cost::default();
-        for slot in self.slots(side.opposite()) {
-            let maker = table.slots.entry(slot);
-            let lots = maker.leaves_lots.min(quantity_lots - cost.available_lots);
-            cost.available_lots += lots;
-            cost.ticks_times_lots += i128::from(lots) * i128::from(maker.price_ticks);
+        for (price_ticks, queue) in self.queues(side.opposite()) {
+            for &slot in queue {
+                let offered_lots = table.slots.entry(slot).leaves_lots + reserve_lots(table, slot);
+                let lots = offered_lots.min(quantity_lots - cost.available_lots);
+                cost.available_lots += lots;
+                cost.ticks_times_lots += i128::from(lots) * i128::from(price_ticks);
+            }
         }
         cost
     }
 
     fn levels<'a>(&'a self, table: &'a OrderTable, side: Side) -> impl Iterator<Item = PriceLevel> + 'a {
-        let mut levels = self.side(side).iter();
-        let best_first = iter::from_fn(move || match side {
-            Side::Buy => levels.next_back(),
-            Side::Sell => levels.next(),
-        });
-        best_first.map(|(&price_ticks, queue)| PriceLevel {
+        self.queues(side).map(|(price_ticks, queue)| PriceLevel {
             price_ticks,
             quantity_lots: queue.iter().map(|&slot| table.slots.entry(slot).leaves_lots).sum(),
             orders: queue.len() as u32,
@@ -177,9 +250,6 @@ impl Book for NaiveBook {
     }
 
     fn check_invariants(&self, table: &OrderTable) {
-        if let (Some(buy), Some(sell)) = (self.best(Side::Buy), self.best(Side::Sell)) {
-            assert!(buy < sell, "the book is crossed: buy {buy}, sell {sell}");
-        }
         for side in [Side::Buy, Side::Sell] {
             for (&price_ticks, queue) in self.side(side) {
                 assert!(!queue.is_empty(), "level {price_ticks} is empty");

@@ -1,8 +1,11 @@
 //! The order table: one dense array of orders, shared by all books of an exchange.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use protocol::{AccountId, InstrumentId, NewOrder, OrderId, PriceTicks, QuantityLots, Side};
 
+use crate::Reserve;
+use crate::book::order_flags;
 use crate::far::FarPool;
 
 /// No slot: the end of a queue or of the free list.
@@ -10,7 +13,7 @@ pub(crate) const NIL: u32 = u32::MAX;
 
 /// One live order, exactly one cache line.
 ///
-/// While an order rests, its price, side and leaves belong to the book: change them only through
+/// While an order rests, its price, side, leaves and flags belong to the book: change them only through
 /// [`crate::Book`]. The rest is the caller's.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +44,14 @@ pub struct Order {
     pub time_in_force: u8,
     /// [`protocol::SelfTradePrevention`] as its code.
     pub self_trade_prevention: u8,
-    /// [`protocol::OrderType`] as its code.
-    pub order_type: u8,
+    /// [`order_flags`](crate::order_flags); other bits are opaque to the book.
+    pub flags: u8,
 }
 
 const _: () = assert!(size_of::<Order>() == 64 && align_of::<Order>() == 64);
 
 impl Order {
-    /// An order that has not traded yet. The codes of `new_order` must have been checked.
+    /// An order that has not traded yet, without flags. The codes of `new_order` must have been checked.
     #[inline]
     #[must_use]
     pub fn new(order_id: OrderId, new_order: &NewOrder, client_index: u32, user: u64) -> Self {
@@ -66,7 +69,7 @@ impl Order {
             side: new_order.side,
             time_in_force: new_order.time_in_force,
             self_trade_prevention: new_order.self_trade_prevention,
-            order_type: new_order.order_type,
+            flags: 0,
         }
     }
 
@@ -82,6 +85,8 @@ impl Order {
 pub(crate) struct Slots {
     /// Slots used so far; grows within what was reserved.
     orders: Vec<Order>,
+    /// What is behind the order in each slot that has the flag; see [`Reserve::to_words`].
+    reserves: Vec<[u64; 4]>,
     /// Slot freed last, or `NIL`.
     free: u32,
     /// Live orders.
@@ -103,6 +108,32 @@ impl Slots {
         order
     }
 
+    /// What is behind the order in a slot; without the flag that is nothing.
+    #[inline(always)]
+    pub(crate) fn reserve_lots(&self, slot: u32) -> QuantityLots {
+        if self.entry(slot).flags & order_flags::RESERVE == 0 { 0 } else { self.reserve(slot).lots }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn reserve(&self, slot: u32) -> Reserve {
+        Reserve::from_words(*self.reserves.get(slot as usize).expect("there is a reserve for each slot"))
+    }
+
+    pub(crate) fn set_reserve(&mut self, slot: u32, reserve: Reserve) {
+        *self.reserves.get_mut(slot as usize).expect("there is a reserve for each slot") = reserve.to_words();
+    }
+
+    /// Shows the next slice of an iceberg that shows nothing; the order must be in no queue. Returns what is left.
+    pub(crate) fn refill(&mut self, slot: u32) -> QuantityLots {
+        let mut reserve = self.reserve(slot);
+        let order = self.entry_mut(slot);
+        assert!(order.leaves_lots == 0, "slot {slot} is refilled while it shows something");
+        order.leaves_lots = reserve.take_slice();
+        self.set_reserve(slot, reserve);
+        reserve.lots
+    }
+
     /// See [`OrderTable::remove`].
     #[inline(always)]
     pub(crate) fn remove(&mut self, slot: u32) {
@@ -122,7 +153,8 @@ impl Slots {
 /// the same ids, and a busy book stays within few cache lines.
 ///
 /// The table also holds the pool of price levels that lie outside their books' ladders: each has at least one order,
-/// so a pool as large as the table serves every book and is never full.
+/// so a pool as large as the table serves every book and is never full. Reserves lie in an array of their own, whose
+/// memory is untouched until an iceberg comes.
 pub struct OrderTable {
     pub(crate) slots: Slots,
     pub(crate) far: FarPool,
@@ -138,7 +170,12 @@ impl OrderTable {
     #[must_use]
     pub fn with_capacity(orders: u32) -> Self {
         assert!(orders <= 1 << OrderId::SLOT_BITS, "an order id has 24 bits for the slot");
-        let slots = Slots { orders: Vec::with_capacity(orders as usize), free: NIL, live: 0 };
+        let slots = Slots {
+            orders: Vec::with_capacity(orders as usize),
+            reserves: vec![[0; 4]; orders as usize],
+            free: NIL,
+            live: 0,
+        };
         Self { slots, far: FarPool::with_capacity(orders), capacity: orders }
     }
 
@@ -206,6 +243,26 @@ impl OrderTable {
     #[must_use]
     pub fn find(&self, order_id: OrderId) -> Option<&Order> {
         self.get(order_id.slot()).filter(|order| order.order_id == order_id)
+    }
+
+    /// What is behind the order in a slot. Means something only for orders with [`order_flags::RESERVE`].
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    #[inline]
+    #[must_use]
+    pub fn reserve(&self, slot: u32) -> Reserve {
+        self.slots.reserve(slot)
+    }
+
+    /// Sets what is behind the order in a slot, resting or not.
+    ///
+    /// # Panics
+    /// If there is no such slot, or `lots` is below 0, or slices are not 1 or more lots, the least at most the most.
+    #[inline]
+    pub fn set_reserve(&mut self, slot: u32, reserve: Reserve) {
+        reserve.check();
+        self.slots.set_reserve(slot, reserve);
     }
 
     /// Live orders.

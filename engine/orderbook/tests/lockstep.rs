@@ -1,6 +1,9 @@
 //! The fast book against the naive one: the same random operations, the same callbacks, levels and queues.
 
-use orderbook::{Book, Execution, MatchSink, NaiveBook, Order, OrderBook, OrderTable, Stop, Taker};
+use orderbook::{
+    Book, Execution, Filled, MatchSink, NaiveBook, Order, OrderBook, OrderTable, PriceLevel, Reserve, Stop,
+    Taker, order_flags,
+};
 use protocol::{
     AccountId, CreateInstrument, MAX_PRICE_TICKS, NewOrder, OrderId, PriceTicks, QuantityLots,
     SelfTradePrevention, Side,
@@ -10,18 +13,53 @@ use rand::{Rng, SeedableRng};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Callbacks as they came.
+/// What a callback was about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum About {
+    Fill,
+    Refill,
+    Decrement,
+    ReserveCanceled,
+    Canceled,
+}
+
+/// Callbacks as they came: maker, its leaves and filled quantity, the quantity and the reserve told.
 #[derive(Default, Debug, PartialEq)]
-struct Heard(Vec<(OrderId, QuantityLots, QuantityLots, QuantityLots)>);
+struct Heard(Vec<(About, OrderId, QuantityLots, QuantityLots, QuantityLots, QuantityLots)>);
+
+impl Heard {
+    fn hear(&mut self, about: About, maker: &Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots) {
+        let Order { order_id, leaves_lots, filled_lots, .. } = *maker;
+        self.0.push((about, order_id, leaves_lots, filled_lots, quantity_lots, reserve_lots));
+    }
+
+    /// Sum of the quantities of one kind of callback.
+    fn sum(&self, about: About) -> QuantityLots {
+        self.0.iter().filter(|heard| heard.0 == about).map(|heard| heard.4).sum()
+    }
+}
 
 impl MatchSink for Heard {
-    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots) {
+    fn on_fill(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots) {
         maker.user += 1;
-        self.0.push((maker.order_id, maker.leaves_lots, maker.filled_lots, quantity_lots));
+        self.hear(About::Fill, maker, quantity_lots, reserve_lots);
+    }
+
+    fn on_refill(&mut self, maker: &Order, reserve_lots: QuantityLots) {
+        self.hear(About::Refill, maker, 0, reserve_lots);
+    }
+
+    fn on_decrement(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots) {
+        maker.user += 1;
+        self.hear(About::Decrement, maker, quantity_lots, reserve_lots);
+    }
+
+    fn on_reserve_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
+        self.hear(About::ReserveCanceled, maker, 0, reserve_lots);
     }
 
     fn on_self_trade_canceled(&mut self, maker: &Order) {
-        self.0.push((maker.order_id, maker.leaves_lots, maker.filled_lots, -1));
+        self.hear(About::Canceled, maker, 0, 0);
     }
 }
 
@@ -31,6 +69,9 @@ struct Desk<B> {
     table: OrderTable,
     heard: Heard,
 }
+
+/// A resting order: slot, id, what it shows, what it has traded, what is behind it.
+type Queued = (u32, OrderId, QuantityLots, QuantityLots, Reserve);
 
 /// How prices are drawn.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +121,14 @@ impl Regime {
 /// What is done to both books.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    Enter(NewOrder, Taker),
+    /// A new order, perhaps with a reserve; matched first in continuous trading, just put there in a call phase.
+    Enter {
+        new_order: NewOrder,
+        taker: Taker,
+        reserve: Option<Reserve>,
+        call: bool,
+    },
+    Fill(u32, QuantityLots),
     Cancel(u32),
     Reduce(u32, QuantityLots),
     Replace(u32, Taker),
@@ -109,9 +157,34 @@ fn live_slot(rng: &mut SmallRng, table: &OrderTable) -> Option<u32> {
     table.iter().nth(nth).map(|(slot, _)| slot)
 }
 
-fn operation(rng: &mut SmallRng, regime: &mut Regime, table: &OrderTable) -> Operation {
+fn reserve(rng: &mut SmallRng) -> Reserve {
+    let least_lots = rng.random_range(1..12);
+    Reserve {
+        lots: rng.random_range(0..60),
+        least_lots,
+        most_lots: least_lots + rng.random_range(0..6),
+        random: rng.random(),
+    }
+}
+
+/// What is drawn besides prices.
+#[derive(Clone, Copy)]
+struct Mood {
+    /// Orders are gathered without matching.
+    call: bool,
+    /// One order in so many is an iceberg; 0 for none.
+    icebergs: u32,
+}
+
+impl Mood {
+    fn random(rng: &mut SmallRng) -> Self {
+        Self { call: rng.random_range(0..5) == 0, icebergs: [0, 0, 2, 10, 100][rng.random_range(0..5)] }
+    }
+}
+
+fn operation(rng: &mut SmallRng, regime: &mut Regime, mood: Mood, table: &OrderTable) -> Operation {
     let full = table.next_slot().is_none();
-    let kind = rng.random_range(if full { 4 } else { 0 }..12);
+    let kind = rng.random_range(if full { 4 } else { 0 }..14);
     match (kind, live_slot(rng, table)) {
         (4..=5, Some(slot)) => Operation::Cancel(slot),
         (6, Some(slot)) => {
@@ -124,13 +197,21 @@ fn operation(rng: &mut SmallRng, regime: &mut Regime, table: &OrderTable) -> Ope
             let limit = Some(taker.limit.unwrap_or(order.price_ticks));
             Operation::Replace(slot, Taker { limit, account: order.account, ..taker })
         }
+        (12..=13, Some(slot)) => {
+            let leaves_lots = table.get(slot).expect("live").leaves_lots;
+            let all = rng.random_range(0..2) == 0;
+            Operation::Fill(slot, if all { leaves_lots } else { rng.random_range(1..=leaves_lots) })
+        }
         (10..=11, _) => {
             let side = side(rng);
             Operation::Ask(taker(rng, regime, side))
         }
         _ => {
             let side = side(rng);
-            let taker = taker(rng, regime, side);
+            let mut taker = taker(rng, regime, side);
+            if mood.call {
+                taker.limit = taker.limit.or_else(|| Some(regime.price(rng, side)));
+            }
             let new_order = NewOrder {
                 price_ticks: taker.limit.unwrap_or(0),
                 quantity_lots: taker.quantity_lots,
@@ -138,7 +219,9 @@ fn operation(rng: &mut SmallRng, regime: &mut Regime, table: &OrderTable) -> Ope
                 side: side.code(),
                 ..NewOrder::default()
             };
-            Operation::Enter(new_order, taker)
+            let iceberg = mood.icebergs > 0 && rng.random_range(0..mood.icebergs) == 0;
+            let reserve = iceberg.then(|| reserve(rng));
+            Operation::Enter { new_order, taker, reserve, call: mood.call }
         }
     }
 }
@@ -152,11 +235,27 @@ impl<B: Book> Desk<B> {
     /// Does it and tells what can be seen of it.
     fn apply(&mut self, sequence: u64, operation: &Operation) -> String {
         let seen = match operation {
-            Operation::Enter(new_order, taker) => {
+            Operation::Enter { new_order, taker, reserve, call } => {
                 let slot = self.table.next_slot().expect("not full");
-                let order = Order::new(OrderId::new(sequence, slot), new_order, 0, 0);
+                let mut order = Order::new(OrderId::new(sequence, slot), new_order, 0, 0);
+                if let Some(reserve) = *reserve {
+                    order.flags = order_flags::RESERVE;
+                    self.table.set_reserve(slot, reserve);
+                }
                 self.table.insert(order);
-                self.meet(slot, taker)
+                if *call {
+                    self.book.rest(&mut self.table, slot);
+                    String::new()
+                } else {
+                    self.meet(slot, taker)
+                }
+            }
+            Operation::Fill(slot, quantity_lots) => {
+                let filled = self.book.fill(&mut self.table, *slot, *quantity_lots);
+                if filled == Filled::Gone {
+                    self.table.remove(*slot);
+                }
+                format!("{filled:?}")
             }
             Operation::Cancel(slot) => {
                 self.book.unlink(&mut self.table, *slot);
@@ -175,8 +274,8 @@ impl<B: Book> Desk<B> {
             }
             Operation::Ask(taker) => {
                 let cost = self.book.cost(&self.table, taker.side, taker.quantity_lots);
-                let fillable = self.book.fillable(&self.table, taker);
-                format!("{cost:?} {fillable}")
+                let available_lots = self.book.available(&self.table, taker, taker.quantity_lots);
+                format!("{cost:?} {available_lots}")
             }
         };
         format!("{seen} {:?}", std::mem::take(&mut self.heard))
@@ -184,11 +283,18 @@ impl<B: Book> Desk<B> {
 
     /// Matches and rests, as an exchange does.
     fn meet(&mut self, slot: u32, taker: &Taker) -> String {
-        let fillable = self.book.fillable(&self.table, taker);
+        let wanted_lots = taker.quantity_lots;
+        let available_lots = self.book.available(&self.table, taker, wanted_lots);
+        let plain = self.table.iter().all(|(_, order)| order.flags == 0);
         let execution = self.book.execute(&mut self.table, taker, &mut self.heard);
-        assert_eq!(fillable, execution.stop == Stop::Done, "fillable says what execute does");
-        assert_eq!(execution.stop == Stop::Done, execution.remaining_lots == 0);
         let Execution { remaining_lots, stop } = execution;
+        let (filled_lots, lost_lots) = (self.heard.sum(About::Fill), self.heard.sum(About::Decrement));
+        assert!(filled_lots >= available_lots, "what is available is filled");
+        if plain && taker.self_trade_prevention != SelfTradePrevention::DecrementAndCancel {
+            assert_eq!(filled_lots, available_lots, "among plain orders it is all that is filled");
+        }
+        assert_eq!(filled_lots + lost_lots + remaining_lots, wanted_lots);
+        assert_eq!(stop == Stop::Done, remaining_lots == 0);
         if taker.limit.is_some() && matches!(stop, Stop::NoLiquidity | Stop::LimitPrice) {
             self.table.get_mut(slot).expect("live").leaves_lots = remaining_lots;
             self.book.rest(&mut self.table, slot);
@@ -198,11 +304,16 @@ impl<B: Book> Desk<B> {
         format!("{execution:?}")
     }
 
-    fn levels(&self, side: Side) -> Vec<(orderbook::PriceLevel, Vec<u32>)> {
+    /// All levels of a side, each with its queue: slots, and what they show and have behind it.
+    fn levels(&self, side: Side) -> Vec<(PriceLevel, Vec<Queued>)> {
         let levels = self.book.levels(&self.table, side);
         let with_queue = levels.map(|level| {
             let queue = self.book.queue(&self.table, side, level.price_ticks);
-            (level, queue.collect())
+            let described = queue.map(|slot| {
+                let order = self.table.get(slot).expect("a queue names live orders");
+                (slot, order.order_id, order.leaves_lots, order.filled_lots, self.table.reserve(slot))
+            });
+            (level, described.collect())
         });
         with_queue.collect()
     }
@@ -219,16 +330,19 @@ fn run(seed: u64, operations: u64) {
     let orders = rng.random_range(10..300);
     let mut fast: Desk<OrderBook> = Desk::new(&instrument, orders);
     let mut naive: Desk<NaiveBook> = Desk::new(&instrument, orders);
-    let mut regime = Regime::random(&mut rng);
+    let (mut regime, mut mood) = (Regime::random(&mut rng), Mood::random(&mut rng));
     for step in 1..=operations {
         if rng.random_range(0..500) == 0 {
             regime = Regime::random(&mut rng);
+            mood = Mood::random(&mut rng);
         }
-        let operation = operation(&mut rng, &mut regime, &naive.table);
+        let operation = operation(&mut rng, &mut regime, mood, &naive.table);
         let (did, should) = (fast.apply(step, &operation), naive.apply(step, &operation));
         assert_eq!(did, should, "step {step}: {operation:?}");
         assert_eq!(fast.table.next_slot(), naive.table.next_slot(), "step {step}: {operation:?}");
+        assert_eq!(fast.book.is_crossed(), naive.book.is_crossed(), "step {step}: {operation:?}");
         for side in [Side::Buy, Side::Sell] {
+            assert_eq!(fast.book.front(side), naive.book.front(side), "step {step}: {operation:?}");
             assert_eq!(fast.book.best(side), naive.book.best(side), "step {step}: {operation:?}");
             assert_eq!(fast.levels(side), naive.levels(side), "step {step}: {operation:?}");
         }

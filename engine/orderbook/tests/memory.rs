@@ -1,6 +1,6 @@
 //! Memory: nothing is allocated once table and book exist, and what they reserve is what the design says.
 
-use orderbook::{Book, MatchSink, Order, OrderBook, OrderTable, Stop, Taker};
+use orderbook::{Book, MatchSink, Order, OrderBook, OrderTable, Reserve, Stop, Taker, order_flags};
 use protocol::{
     AccountId, CreateInstrument, MAX_PRICE_TICKS, NewOrder, OrderId, QuantityLots, SelfTradePrevention, Side,
 };
@@ -21,7 +21,15 @@ fn allocated<T>(work: impl FnOnce() -> T) -> ((u64, u64), T) {
 struct Ignore;
 
 impl MatchSink for Ignore {
-    fn on_fill(&mut self, _maker: &mut Order, _quantity_lots: QuantityLots) {}
+    fn on_fill(&mut self, _maker: &mut Order, _quantity_lots: QuantityLots, _reserve_lots: QuantityLots) {}
+    fn on_refill(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
+    fn on_decrement(
+        &mut self,
+        _maker: &mut Order,
+        _quantity_lots: QuantityLots,
+        _reserve_lots: QuantityLots,
+    ) {
+    }
     fn on_self_trade_canceled(&mut self, _maker: &Order) {}
 }
 
@@ -46,13 +54,20 @@ fn enter_or_cancel(
     let quantity_lots = rng.random_range(1..50);
     let new_order =
         NewOrder { price_ticks: price, quantity_lots, account, side: side.code(), ..Default::default() };
-    table.insert(Order::new(OrderId::new(sequence, slot), &new_order, 0, 0));
+    let mut order = Order::new(OrderId::new(sequence, slot), &new_order, 0, 0);
+    if rng.random_range(0..8) == 0 {
+        order.flags = order_flags::RESERVE;
+        table.set_reserve(slot, Reserve { lots: 40, least_lots: 3, most_lots: 9, random: sequence });
+    }
+    table.insert(order);
     let self_trade_prevention = SelfTradePrevention::CancelOldest;
     let taker =
         Taker { account, side, limit: Some(price), quantity_lots, self_trade_prevention, max_fills: 100 };
-    if book.fillable(table, &taker) && book.cost(table, side, quantity_lots).available_lots < quantity_lots {
-        panic!("what can be filled is offered");
-    }
+    let available_lots = book.available(table, &taker, quantity_lots);
+    assert!(
+        available_lots <= book.cost(table, side, quantity_lots).available_lots,
+        "what is available is offered"
+    );
     let execution = book.execute(table, &taker, &mut Ignore);
     if matches!(execution.stop, Stop::NoLiquidity | Stop::LimitPrice) {
         table.get_mut(slot).expect("live").leaves_lots = execution.remaining_lots;
@@ -89,7 +104,11 @@ fn ten_thousand_empty_books_fit_into_a_gibibyte() {
     let ((_, bytes), book) = allocated(|| OrderBook::new(&CreateInstrument::default()));
     let bytes = bytes + size_of_val(&book) as u64;
     assert!(bytes * 10_000 < 1 << 30, "an empty book takes {bytes} bytes");
+    let small = CreateInstrument { ladder_levels: 64, ..CreateInstrument::default() };
+    let ((_, bytes), book) = allocated(|| OrderBook::new(&small));
+    let bytes = bytes + size_of_val(&book) as u64;
+    assert!(bytes <= 4_096, "an empty book with the smallest ladder takes {bytes} bytes");
     let ((_, bytes), table) = allocated(|| OrderTable::with_capacity(1_000));
     assert_eq!(table.capacity(), 1_000);
-    assert_eq!(bytes / 1_000, 64 + 40 + 12, "order, far level and branch");
+    assert_eq!(bytes / 1_000, 64 + 40 + 12 + 32, "order, far level, branch and reserve");
 }

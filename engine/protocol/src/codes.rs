@@ -142,6 +142,8 @@ codes! {
         CancelOldest = 2,
         /// Both are cancelled.
         CancelBoth = 3,
+        /// Both lose the smaller of their quantities without a trade; what is left of either goes on.
+        DecrementAndCancel = 4,
     }
 }
 

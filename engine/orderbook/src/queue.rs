@@ -1,0 +1,250 @@
+//! The queue of one price level, and matching along it.
+
+use protocol::{QuantityLots, SelfTradePrevention};
+
+use crate::book::order_flags;
+use crate::ladder::Level;
+use crate::table::Slots;
+use crate::{MatchSink, Order, Stop, Taker};
+
+/// What is left of a taker.
+pub(crate) struct Progress {
+    pub(crate) remaining_lots: QuantityLots,
+    pub(crate) fills_left: u32,
+}
+
+/// 1 for an order with a reserve.
+#[inline(always)]
+fn reserve_count(order: &Order) -> u32 {
+    u32::from(order.flags & order_flags::RESERVE)
+}
+
+/// Appends an order to a level's queue.
+#[inline(always)]
+pub(crate) fn append(level: &mut Level, slots: &mut Slots, slot: u32) {
+    let tail = level.tail;
+    let order = slots.entry_mut(slot);
+    debug_assert!(order.leaves_lots > 0, "an order rests with something left");
+    level.quantity_lots += order.leaves_lots;
+    level.reserve_orders += reserve_count(order);
+    if level.orders == 0 {
+        level.head = slot;
+    } else {
+        order.prev = tail;
+        slots.entry_mut(tail).next = slot;
+    }
+    level.tail = slot;
+    level.orders += 1;
+}
+
+/// Takes an order out of a level's queue.
+#[inline(always)]
+pub(crate) fn take_out(level: &mut Level, slots: &mut Slots, slot: u32) {
+    let order = slots.entry(slot);
+    let (prev, next) = (order.prev, order.next);
+    level.quantity_lots -= order.leaves_lots;
+    level.reserve_orders -= reserve_count(order);
+    level.orders -= 1;
+    let (first, last) = (level.head == slot, level.tail == slot);
+    if first {
+        level.head = next;
+    } else {
+        slots.entry_mut(prev).next = next;
+    }
+    if last {
+        level.tail = prev;
+    } else {
+        slots.entry_mut(next).prev = prev;
+    }
+}
+
+/// Slots of a level's orders, oldest first.
+pub(crate) fn queue_of<'a>(slots: &'a Slots, level: &Level) -> impl Iterator<Item = u32> + use<'a> {
+    let (mut at, mut left) = (level.head, level.orders);
+    core::iter::from_fn(move || {
+        left = left.checked_sub(1)?;
+        let slot = at;
+        at = slots.entry(slot).next;
+        Some(slot)
+    })
+}
+
+/// Matches along one queue. `None` means that the queue is empty and something may be left.
+#[inline(always)]
+pub(crate) fn match_queue<S: MatchSink>(
+    level: &mut Level,
+    slots: &mut Slots,
+    taker: &Taker,
+    progress: &mut Progress,
+    sink: &mut S,
+) -> Option<Stop> {
+    let prevents = taker.self_trade_prevention != SelfTradePrevention::Allow;
+    while level.orders > 0 {
+        if progress.remaining_lots == 0 {
+            return Some(Stop::Done);
+        }
+        if progress.fills_left == 0 {
+            return Some(Stop::FillLimit);
+        }
+        let slot = level.head;
+        if prevents && slots.entry(slot).account == taker.account {
+            match prevent(level, slots, taker, progress, sink) {
+                None => continue,
+                stop => return stop,
+            }
+        }
+        let reserve_lots = slots.reserve_lots(slot);
+        let maker = slots.entry_mut(slot);
+        let leaves_lots = maker.leaves_lots;
+        let quantity_lots = progress.remaining_lots.min(leaves_lots);
+        maker.leaves_lots = leaves_lots - quantity_lots;
+        maker.filled_lots += quantity_lots;
+        level.quantity_lots -= quantity_lots;
+        progress.remaining_lots -= quantity_lots;
+        sink.on_fill(maker, quantity_lots, reserve_lots);
+        if quantity_lots < leaves_lots {
+            return Some(Stop::Done);
+        }
+        progress.fills_left -= 1;
+        if reserve_lots > 0 {
+            refill(level, slots, sink);
+        } else {
+            pop(level, slots);
+        }
+    }
+    None
+}
+
+/// Removes the oldest order, and frees its slot.
+#[inline(always)]
+fn pop(level: &mut Level, slots: &mut Slots) {
+    let slot = level.head;
+    let order = slots.entry(slot);
+    level.head = order.next;
+    level.reserve_orders -= reserve_count(order);
+    level.orders -= 1;
+    slots.remove(slot);
+}
+
+/// Shows the next slice of the oldest order, at the back of the queue.
+#[cold]
+#[inline(never)]
+fn refill<S: MatchSink>(level: &mut Level, slots: &mut Slots, sink: &mut S) {
+    let slot = level.head;
+    take_out(level, slots, slot);
+    let reserve_lots = slots.refill(slot);
+    append(level, slots, slot);
+    sink.on_refill(slots.entry(slot), reserve_lots);
+}
+
+/// What self-trade prevention does at the oldest order, which is the taker's own. `None`: matching goes on.
+#[cold]
+#[inline(never)]
+fn prevent<S: MatchSink>(
+    level: &mut Level,
+    slots: &mut Slots,
+    taker: &Taker,
+    progress: &mut Progress,
+    sink: &mut S,
+) -> Option<Stop> {
+    let slot = level.head;
+    match taker.self_trade_prevention {
+        SelfTradePrevention::Allow => unreachable!("own orders trade where that is allowed"),
+        SelfTradePrevention::CancelNewest => return Some(Stop::SelfTrade),
+        SelfTradePrevention::CancelOldest | SelfTradePrevention::CancelBoth => {
+            let reserve_lots = slots.reserve_lots(slot);
+            let maker = slots.entry(slot);
+            if reserve_lots > 0 {
+                sink.on_reserve_canceled(maker, reserve_lots);
+            }
+            sink.on_self_trade_canceled(maker);
+            level.quantity_lots -= maker.leaves_lots;
+            progress.fills_left -= 1;
+            pop(level, slots);
+            if taker.self_trade_prevention == SelfTradePrevention::CancelBoth {
+                return Some(Stop::SelfTrade);
+            }
+        }
+        SelfTradePrevention::DecrementAndCancel => {
+            let reserve_lots = slots.reserve_lots(slot);
+            let maker = slots.entry_mut(slot);
+            let quantity_lots = progress.remaining_lots.min(maker.leaves_lots);
+            maker.leaves_lots -= quantity_lots;
+            level.quantity_lots -= quantity_lots;
+            progress.remaining_lots -= quantity_lots;
+            progress.fills_left -= 1;
+            sink.on_decrement(maker, quantity_lots, reserve_lots);
+            if maker.leaves_lots == 0 && reserve_lots > 0 {
+                refill(level, slots, sink);
+            } else if maker.leaves_lots == 0 {
+                pop(level, slots);
+            }
+        }
+    }
+    None
+}
+
+/// What counting a level came to; see [`crate::Book::available`].
+pub(crate) struct Counted {
+    /// What the level's orders surely give.
+    pub(crate) lots: QuantityLots,
+    /// Whether the levels behind it count too.
+    pub(crate) goes_on: bool,
+}
+
+/// Counts a level without icebergs, order by order.
+pub(crate) fn count_plain(
+    level: &Level,
+    slots: &Slots,
+    taker: &Taker,
+    wanted_lots: QuantityLots,
+    fills_left: &mut u32,
+) -> Counted {
+    let mut lots = 0;
+    for slot in queue_of(slots, level) {
+        if lots >= wanted_lots || *fills_left == 0 {
+            return Counted { lots, goes_on: false };
+        }
+        let maker = slots.entry(slot);
+        let own = maker.account == taker.account;
+        match taker.self_trade_prevention {
+            SelfTradePrevention::CancelNewest
+            | SelfTradePrevention::CancelBoth
+            | SelfTradePrevention::DecrementAndCancel
+                if own =>
+            {
+                return Counted { lots, goes_on: false };
+            }
+            SelfTradePrevention::CancelOldest if own => {}
+            _ => lots += maker.leaves_lots,
+        }
+        *fills_left -= 1;
+    }
+    Counted { lots, goes_on: true }
+}
+
+/// Counts a level with icebergs, whole or not at all.
+pub(crate) fn count_reserves(level: &Level, slots: &Slots, taker: &Taker, fills_left: &mut u32) -> Counted {
+    const NOTHING: Counted = Counted { lots: 0, goes_on: false };
+    let (mut lots, mut slices) = (0, 0u64);
+    for slot in queue_of(slots, level) {
+        let maker = slots.entry(slot);
+        let own = maker.account == taker.account && taker.self_trade_prevention != SelfTradePrevention::Allow;
+        if own && taker.self_trade_prevention != SelfTradePrevention::CancelOldest {
+            return NOTHING;
+        }
+        slices = slices.saturating_add(1);
+        if !own {
+            lots += maker.leaves_lots + slots.reserve_lots(slot);
+            if slots.reserve_lots(slot) > 0 {
+                slices = slices.saturating_add(slots.reserve(slot).most_slices());
+            }
+        }
+        // So the walk is no longer than the match would be.
+        if slices > u64::from(*fills_left) {
+            return NOTHING;
+        }
+    }
+    *fills_left -= slices as u32;
+    Counted { lots, goes_on: true }
+}
