@@ -47,8 +47,7 @@ unsafe extern "C" fn ring_push(queue: *mut c_void, report: *const Report) -> i32
 unsafe extern "C" fn ring_drain(queue: *mut c_void, out: *mut Report, most: u32) -> u32 {
     // SAFETY: the queue came from `ring_create` and is not destroyed yet; `out` has room for `most` reports, which may
     // be any bytes, as all fields are integers.
-    let (ring, out) =
-        unsafe { (&*queue.cast::<Ring>(), std::slice::from_raw_parts_mut(out, most as usize)) };
+    let (ring, out) = unsafe { (&*queue.cast::<Ring>(), std::slice::from_raw_parts_mut(out, most as usize)) };
     ring.drain(out) as u32
 }
 

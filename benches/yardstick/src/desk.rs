@@ -6,6 +6,7 @@ use protocol::{
     SelfTradePrevention, Side,
 };
 
+use crate::index::Index;
 use crate::messages::{CancelMessage, ModifyMessage, NewOrderMessage, Report, ReportKind};
 
 /// Where reports go.
@@ -17,27 +18,22 @@ pub trait Outlet {
 /// Orders that may rest at a time.
 const ORDERS: u32 = 1 << 20;
 
-/// Client ids with a place at the start; more of them make room as they come.
-const FIRST_IDS: usize = 1 << 21;
-
 /// Account of all orders: the benchmark knows none.
 const ACCOUNT: AccountId = AccountId(2);
-
-/// No slot.
-const NONE: u32 = u32::MAX;
 
 /// The engine under test.
 pub struct Desk<O> {
     book: OrderBook,
     table: OrderTable,
-    /// Slot last taken by the order of each client id. Whether it is still that order, the slot says.
-    slots: Vec<u32>,
+    /// Slots of resting orders by their client's ids, which they have as `user`.
+    index: Index,
     outlet: O,
 }
 
 /// Reports the fills of one message.
 struct Trades<'a, O> {
     outlet: &'a mut O,
+    index: &'a mut Index,
     sequence: u64,
     taker_order_id: u64,
 }
@@ -54,11 +50,23 @@ impl<O: Outlet> MatchSink for Trades<'_, O> {
             taker_order_id: self.taker_order_id,
             ..Report::default()
         });
+        if maker.leaves_lots == 0 {
+            let slot = maker.order_id.slot();
+            let (place, _) =
+                self.index.find(maker.user, |other| other == slot).expect("a resting order is indexed");
+            self.index.remove(place);
+        }
     }
 
     fn on_refill(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
 
-    fn on_decrement(&mut self, _maker: &mut Order, _quantity_lots: QuantityLots, _reserve_lots: QuantityLots) {}
+    fn on_decrement(
+        &mut self,
+        _maker: &mut Order,
+        _quantity_lots: QuantityLots,
+        _reserve_lots: QuantityLots,
+    ) {
+    }
 
     fn on_self_trade_canceled(&mut self, _maker: &Order) {}
 }
@@ -77,9 +85,9 @@ impl<O: Outlet> Desk<O> {
     /// An empty book that reports to `outlet`.
     pub fn new(outlet: O) -> Self {
         Self {
-            book: OrderBook::new(&CreateInstrument::default()),
+            book: OrderBook::new(&CreateInstrument { ladder_levels: 1 << 16, ..CreateInstrument::default() }),
             table: OrderTable::with_capacity(ORDERS),
-            slots: vec![NONE; FIRST_IDS],
+            index: Index::default(),
             outlet,
         }
     }
@@ -115,12 +123,13 @@ impl<O: Outlet> Desk<O> {
     #[inline]
     pub fn cancel(&mut self, message: &CancelMessage) {
         let &CancelMessage { order_id, sequence } = message;
-        let Some(slot) = self.find(order_id) else {
+        let Some((place, slot)) = self.find(order_id) else {
             return self.acknowledge(ReportKind::CancelReject, sequence, order_id, 0, 0, 0);
         };
         let order = self.table.get(slot).expect("a slot found holds an order");
         let (side, price_ticks) = (code_of(order.side()), order.price_ticks);
         let left = order.leaves_lots as u32;
+        self.index.remove(place);
         self.book.unlink(&mut self.table, slot);
         self.table.remove(slot);
         self.acknowledge(ReportKind::CancelAck, sequence, order_id, side, price_ticks, left);
@@ -133,7 +142,7 @@ impl<O: Outlet> Desk<O> {
     #[inline]
     pub fn modify(&mut self, message: &ModifyMessage) {
         let &ModifyMessage { order_id, sequence, price_ticks, quantity, .. } = message;
-        let Some(slot) = self.find(order_id) else {
+        let Some((_, slot)) = self.find(order_id) else {
             return self.acknowledge(ReportKind::ModifyReject, sequence, order_id, 0, 0, 0);
         };
         let side = self.table.get(slot).expect("a slot found holds an order").side();
@@ -141,6 +150,9 @@ impl<O: Outlet> Desk<O> {
         let wish = Wish { order_id, sequence, side, price_ticks, quantity };
         let left_lots = self.execute(&wish);
         if left_lots == 0 {
+            // Fills may have moved the entry.
+            let (place, _) = self.find(order_id).expect("an order that was replaced is indexed");
+            self.index.remove(place);
             self.table.remove(slot);
         } else {
             let order = self.table.get_mut(slot).expect("a slot found holds an order");
@@ -171,11 +183,10 @@ impl<O: Outlet> Desk<O> {
         leaves.sum::<QuantityLots>() as u64
     }
 
-    /// The slot of a resting order.
+    /// Place in the index and slot of a resting order.
     #[inline(always)]
-    fn find(&self, order_id: u64) -> Option<u32> {
-        let slot = *self.slots.get(usize::try_from(order_id).ok()?)?;
-        self.table.get(slot).filter(|order| order.user == order_id).map(|_| slot)
+    fn find(&self, order_id: u64) -> Option<(usize, u32)> {
+        self.index.find(order_id, |slot| self.table.get(slot).is_some_and(|order| order.user == order_id))
     }
 
     /// Matches, reports the trades, and returns what is left.
@@ -190,8 +201,12 @@ impl<O: Outlet> Desk<O> {
             self_trade_prevention: SelfTradePrevention::Allow,
             max_fills: u32::MAX,
         };
-        let mut sink =
-            Trades { outlet: &mut self.outlet, sequence: wish.sequence, taker_order_id: wish.order_id };
+        let mut sink = Trades {
+            outlet: &mut self.outlet,
+            index: &mut self.index,
+            sequence: wish.sequence,
+            taker_order_id: wish.order_id,
+        };
         let execution = self.book.execute(&mut self.table, &taker, &mut sink);
         debug_assert!(execution.stop != Stop::FillLimit, "no workload has so many orders");
         execution.remaining_lots
@@ -212,18 +227,7 @@ impl<O: Outlet> Desk<O> {
         let order_id = OrderId::new(wish.sequence + 1, slot);
         self.table.insert(Order::new(order_id, &new_order, 0, wish.order_id));
         self.book.rest(&mut self.table, slot);
-        let place = wish.order_id as usize;
-        if place >= self.slots.len() {
-            self.make_room(place);
-        }
-        self.slots[place] = slot;
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn make_room(&mut self, place: usize) {
-        assert!(place < 1 << 32, "client ids are dense numbers");
-        self.slots.resize((place + 1).next_power_of_two(), NONE);
+        self.index.insert(wish.order_id, slot);
     }
 
     #[inline(always)]
@@ -237,7 +241,15 @@ impl<O: Outlet> Desk<O> {
         quantity: u32,
     ) {
         let kind = kind as u8;
-        self.outlet.push(&Report { kind, sequence, order_id, side, price_ticks, quantity, ..Report::default() });
+        self.outlet.push(&Report {
+            kind,
+            sequence,
+            order_id,
+            side,
+            price_ticks,
+            quantity,
+            ..Report::default()
+        });
     }
 }
 

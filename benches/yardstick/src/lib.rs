@@ -7,5 +7,6 @@
 
 mod abi;
 pub mod desk;
+pub mod index;
 pub mod messages;
 pub mod ring;
