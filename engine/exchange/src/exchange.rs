@@ -18,7 +18,8 @@ use crate::request::{self, Request};
 /// All order books, the wallet, and the rules between them (`docs/exchange.md`).
 ///
 /// Memory for all tables is reserved by [`Exchange::new`], and for a book by `CreateInstrument`; no other command
-/// allocates. Per order that is 168 bytes: 64 of order, 52 for a far price level, 36 of client order id, 16 of its index.
+/// allocates. Per order that is 200 bytes: 64 of order, 52 for a far price level, 32 for what is behind an iceberg, 36 of
+/// client order id, 16 of its index.
 pub struct Exchange<B: Book = orderbook::OrderBook> {
     pub(crate) limits: Limits,
     pub(crate) wallet: Wallet,
