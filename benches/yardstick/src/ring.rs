@@ -230,7 +230,7 @@ mod tests {
             quantity: if number % 11 == 5 { u32::MAX } else { number as u32 % 1000 },
             ..Report::default()
         };
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let kind = ReportKind::Trade as u8;
             return Report { kind, maker_order_id: number + 1 + large, taker_order_id: number + 2, ..report };
         }
