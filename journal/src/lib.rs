@@ -8,6 +8,7 @@
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
 //! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
 
+mod chain;
 mod disk;
 mod error;
 mod folder;
@@ -29,8 +30,9 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use chain::{ChainHash, NotAChainHash};
 pub use disk::DiskStorage;
-pub use error::{Difference, JournalError, Problem};
+pub use error::{DamagePlace, Difference, JournalError, Problem};
 pub use folder::{COMMANDS_FOLDER, DataFolder, EVENTS_FOLDER, LOCK_FILE, MARKS_FILE, Mark};
 pub use format::{
     FORMAT_VERSION, FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, MACHINE_NAME_LENGTH, MAX_FRAME_BYTES,
@@ -43,5 +45,5 @@ pub use recover::{Progress, Recovered, recover};
 pub use replay::{ReplayOptions, ReplayReport, replay};
 pub use scan::{Cut, RecoveryReport};
 pub use storage::{SharedStorage, Storage, StorageFile};
-pub use verify::{StreamReport, VerifyReport, verify, verify_stream};
+pub use verify::{StreamReport, VerifyProgress, VerifyReport, verify, verify_stream};
 pub use writer::StreamWriter;

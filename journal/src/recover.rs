@@ -65,9 +65,9 @@ pub fn recover<M: StateMachine>(
 ) -> Result<Recovered, JournalError> {
     let storage = folder.storage();
     let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
-    let marked = Marks::read(folder)?.last_sequence();
+    let known = Marks::read(folder)?;
     let (commands, commands_report) =
-        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), marked)?;
+        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), known.all())?;
     let last_sequence = commands.last_sequence();
     if last_sequence > 0 && commands_report.first_sequence != 1 {
         let first_sequence = commands_report.first_sequence;

@@ -101,7 +101,8 @@ pub(crate) fn replay_folder<M: StateMachine>(
         }
         match marks.check(sequence, || machine.state_hash()) {
             Err(JournalError::StateHash { sequence, expected, found }) => {
-                report.mark_difference = Some((Mark { sequence, state_hash: expected }, found));
+                let mark = Mark { sequence, state_hash: expected, chain: None };
+                report.mark_difference = Some((mark, found));
                 break;
             }
             other => other?,
@@ -221,9 +222,9 @@ impl Marks {
         Ok(Self { marks, next: 0, checked: 0 })
     }
 
-    /// Sequence of the last mark; 0 when there is none.
-    pub fn last_sequence(&self) -> u64 {
-        self.marks.last().map_or(0, |mark| mark.sequence)
+    /// All of them, in order of their sequences.
+    pub fn all(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// Reads the marks and refuses a commands stream that ends before one of them.

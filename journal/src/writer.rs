@@ -1,12 +1,13 @@
 //! Appending to a stream.
 
-use crate::JournalError;
+use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, SEGMENT_HEADER_LENGTH, SPARE_NAME};
 use crate::format::{SegmentHeader, segment_path};
-use crate::frame::{Chain, Segment, record_checksum};
+use crate::frame::{Segment, record_checksum};
 use crate::options::{StreamIdentity, StreamOptions};
 use crate::scan::{RecoveryReport, Scan, scan};
 use crate::storage::{SharedStorage, StorageFile, write_all};
+use crate::{JournalError, Mark, Problem};
 use machine::{HEADER_LENGTH, RecordHeader, stride};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,11 +61,11 @@ impl StreamWriter {
         options: &StreamOptions,
         storage: SharedStorage,
     ) -> Result<(Self, RecoveryReport), JournalError> {
-        Self::open_knowing(folder, identity, options, storage, 0)
+        Self::open_knowing(folder, identity, options, storage, &[])
     }
 
-    /// As [`StreamWriter::open`], where something outside of the stream, such as a mark, knows that it was synced up to
-    /// `known_durable`: then what does not check below it is damage, not a torn tail.
+    /// As [`StreamWriter::open`], where `marks`, in order of their sequences, tell that the stream was synced up to
+    /// them: then what does not check below the last is damage, not a torn tail.
     ///
     /// # Errors
     /// As [`StreamWriter::open`].
@@ -73,12 +74,12 @@ impl StreamWriter {
         identity: &StreamIdentity,
         options: &StreamOptions,
         storage: SharedStorage,
-        known_durable: u64,
+        marks: &[Mark],
     ) -> Result<(Self, RecoveryReport), JournalError> {
         options.validate()?;
         identity.validate()?;
         create_folder(&storage, folder)?;
-        let scan = scan(&*storage, folder, identity, true, known_durable)?;
+        let scan = scan(&*storage, folder, identity, true, marks, &mut |_| {})?;
         apply_cut(&storage, folder, &scan)?;
         let mut writer = Self::on_scan(storage, folder, identity, options, &scan)?;
         let mut report = RecoveryReport {
@@ -108,7 +109,13 @@ impl StreamWriter {
             (reopen(&storage, folder, *last)?, scan.end, spare)
         } else {
             let first = scan.chain.expected();
-            let segment = adopt_spare(&storage, folder, identity, options, spare, first, first - 1)?;
+            let start = SegmentHeader {
+                first_sequence: first,
+                durable_sequence: first - 1,
+                chain: scan.chain.hash,
+                ..SegmentHeader::blank(identity)
+            };
+            let segment = adopt_spare(&storage, folder, options, spare, start)?;
             let spare = make_spare(&storage, folder, options)?;
             (segment, SEGMENT_HEADER_LENGTH as u64, spare)
         };
@@ -170,6 +177,18 @@ impl StreamWriter {
     #[must_use]
     pub fn durable_sequence(&self) -> u64 {
         self.durable_sequence
+    }
+
+    /// Time of the last record written, nanoseconds since the Unix epoch; 0 when there is none.
+    #[must_use]
+    pub fn last_timestamp_ns(&self) -> u64 {
+        self.chain.last_timestamp_ns
+    }
+
+    /// The hash chain after everything written.
+    #[must_use]
+    pub fn chain(&self) -> ChainHash {
+        self.chain.hash
     }
 
     /// What the stream is.
@@ -234,9 +253,11 @@ impl StreamWriter {
             let checksum = record_checksum(&place[..length]);
             place[4..8].copy_from_slice(&checksum.to_le_bytes());
             let accepted = RecordHeader::ref_from_bytes(&place[..HEADER_LENGTH])
-                .is_ok_and(|header| chain.accept(header));
-            if !accepted {
-                return Err(self.refuse("its records do not follow the last one without a gap"));
+                .map_or(Err(Problem::FrameShape), |header| chain.accept(header));
+            match accepted {
+                Ok(()) => {}
+                Err(Problem::TimeBack) => return Err(self.refuse("its times go back")),
+                Err(_) => return Err(self.refuse("its records do not follow the last one without a gap")),
             }
             consumed = end;
         }
@@ -265,8 +286,11 @@ impl StreamWriter {
         }
         let total = header.total_length(self.segment.header.frame_alignment);
         let used = FRAME_HEADER_LENGTH + built.consumed;
-        header.seal(self.segment.header.checksum);
         let frame = &mut self.words.as_mut_bytes()[..total as usize];
+        frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
+        let hash = self.chain.hash.after(&frame[..used]);
+        header.chain = hash.half();
+        header.seal(self.segment.header.checksum);
         frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
         frame[used..].fill(0);
         let end = self.offset + total;
@@ -274,7 +298,7 @@ impl StreamWriter {
         written.map_err(|error| self.write_error(error))?;
         self.dirty = true;
         self.offset = end;
-        self.chain = built.chain;
+        self.chain = Chain { hash, ..built.chain };
         let zero_ahead = u64::from(self.options.zero_ahead_bytes);
         if end > self.zeroed_to && total < zero_ahead / ZERO_AHEAD_FRAMES {
             self.zero_ahead().map_err(|error| self.write_error(error))?;
@@ -311,10 +335,14 @@ impl StreamWriter {
             Some(spare) => spare,
             None => make_spare(&self.storage, &self.folder, &self.options)?,
         };
-        let (storage, folder) = (&self.storage, &self.folder);
-        let durable = self.durable_sequence;
-        self.segment =
-            adopt_spare(storage, folder, &self.identity, &self.options, spare, first_sequence, durable)?;
+        let start = SegmentHeader {
+            first_sequence,
+            durable_sequence: self.durable_sequence,
+            previous_timestamp_ns: self.chain.last_timestamp_ns,
+            chain: self.chain.hash,
+            ..SegmentHeader::blank(&self.identity)
+        };
+        self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare, start)?;
         self.offset = SEGMENT_HEADER_LENGTH as u64;
         self.zeroed_to = self.offset;
         self.spare = Some(make_spare(&self.storage, &self.folder, &self.options)?);
@@ -416,19 +444,22 @@ fn make_spare(
     }
 }
 
-/// Makes the spare the segment that starts with `first`. The header is synced before the name appears.
+/// Makes the spare the segment that `start` tells of. The header is synced before the name appears.
 fn adopt_spare(
     storage: &SharedStorage,
     folder: &Path,
-    identity: &StreamIdentity,
     options: &StreamOptions,
     spare: Box<dyn StorageFile>,
-    first: u64,
-    durable: u64,
+    start: SegmentHeader,
 ) -> Result<Segment, JournalError> {
-    let (size, alignment) = (options.segment_bytes, options.frame_alignment);
-    let header = SegmentHeader::new(identity, first, durable, size, alignment, storage.now_ns());
-    let (from, path) = (folder.join(SPARE_NAME), segment_path(folder, first));
+    let header = SegmentHeader {
+        created_ns: storage.now_ns(),
+        segment_bytes: options.segment_bytes,
+        frame_alignment: options.frame_alignment,
+        ..start
+    }
+    .sealed();
+    let (from, path) = (folder.join(SPARE_NAME), segment_path(folder, header.first_sequence));
     write_all(&*spare, header.as_bytes(), 0).map_err(JournalError::io("write", &from))?;
     spare.sync().map_err(JournalError::io("sync", &from))?;
     storage.rename(&from, &path).map_err(JournalError::io("rename", &from))?;

@@ -1,6 +1,8 @@
 //! The agents that write the two streams of the journal.
 
-use journal::StreamWriter;
+use std::sync::{Arc, OnceLock};
+
+use journal::{ChainHash, StreamWriter};
 
 use crate::agent::{Agent, AgentError, Fault};
 use crate::config::Durability;
@@ -16,6 +18,8 @@ pub struct JournalAgent {
     durability: Durability,
     batch_bytes: usize,
     gate: Gate,
+    /// Filled with the hash chain after the last command when the agent is closed.
+    chain: Arc<OnceLock<ChainHash>>,
     fault: Fault,
 }
 
@@ -30,7 +34,12 @@ impl JournalAgent {
         gate: Gate,
         fault: Fault,
     ) -> Self {
-        Self { commands, writer, durability, batch_bytes, gate, fault }
+        Self { commands, writer, durability, batch_bytes, gate, chain: Arc::default(), fault }
+    }
+
+    /// Filled with the hash chain after the last command when the agent is closed.
+    pub(crate) fn chain(&self) -> Arc<OnceLock<ChainHash>> {
+        Arc::clone(&self.chain)
     }
 
     /// Writes what is in the ring, a bounded amount. Returns the number of commands.
@@ -89,6 +98,7 @@ impl Agent for JournalAgent {
     fn on_close(&mut self) -> Result<(), AgentError> {
         if !self.fault.is_raised() {
             self.writer.sync()?;
+            let _ = self.chain.set(self.writer.chain());
         }
         Ok(())
     }

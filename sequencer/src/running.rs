@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use journal::{DataFolder, Mark};
+use journal::{ChainHash, DataFolder, Mark};
 use machine::StateMachine;
 
 use crate::agent::{Agent, Fault, FaultReport, ThreadCounters};
@@ -29,6 +29,7 @@ pub(crate) struct Progress {
     written: Gate,
     pub(crate) counters: Arc<SequencerCounters>,
     state_hash: Arc<OnceLock<(u64, u64)>>,
+    chain: Arc<OnceLock<ChainHash>>,
 }
 
 impl Progress {
@@ -42,6 +43,7 @@ impl Progress {
             written: parts.event_journal.written(),
             counters: parts.sequencer.counters(),
             state_hash: parts.engine.state_hash(),
+            chain: parts.journal.chain(),
         }
     }
 
@@ -62,7 +64,8 @@ impl Progress {
     /// After all agents have been closed in order: writes the mark.
     pub(crate) fn conclude(&self, folder: &DataFolder) -> Result<ShutdownReport, PipelineError> {
         let (last_sequence, state_hash) = *self.state_hash.get().expect("the engine has been closed");
-        folder.append_mark(Mark { sequence: last_sequence, state_hash })?;
+        let chain = self.chain.get().copied();
+        folder.append_mark(Mark { sequence: last_sequence, state_hash, chain })?;
         Ok(ShutdownReport { last_sequence, state_hash, readers_drained: true })
     }
 

@@ -138,7 +138,10 @@ fn damage_in_an_early_segment_is_refused_with_file_and_offset() {
         assert_eq!((found, sequence), (problem, firsts[1]));
         assert_eq!(at, if offset == 100 { 0 } else { 4096 });
         let shared: crate::SharedStorage = Arc::new(damaged);
-        assert!(matches!(verify_with(Path::new(FOLDER), &shared, 0), Err(JournalError::Damaged { .. })));
+        assert!(matches!(
+            verify_with(Path::new(FOLDER), &shared, &[], &mut |_| {}),
+            Err(JournalError::Damaged { .. })
+        ));
     }
 }
 

@@ -8,6 +8,7 @@ mod format;
 mod power;
 mod recovery;
 mod streams;
+mod tamper;
 
 use crate::simulated::SimulatedStorage;
 use crate::{JournalError, StreamIdentity, StreamKind, StreamOptions, StreamReader, StreamWriter};

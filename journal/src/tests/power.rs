@@ -122,7 +122,11 @@ fn run(
         if random.below(3) == 0 {
             let Ok(durable) = recovered.commands.sync() else { return };
             *acknowledged = durable;
-            let mark = Mark { sequence: durable, state_hash: machine.state_hash() };
+            let mark = Mark {
+                sequence: durable,
+                state_hash: machine.state_hash(),
+                chain: Some(recovered.commands.chain()),
+            };
             if random.below(8) == 0 && (recovered.events.sync().is_err() || folder.append_mark(mark).is_err())
             {
                 return;

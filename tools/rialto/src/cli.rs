@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::journal::JournalCommand;
+
 /// An exchange and a wallet in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -38,7 +40,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print balances and resting orders, rebuilt from a journal.
     State(StateArgs),
-    /// Check or print a journal.
+    /// Check, print, follow, compare, export or archive a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Put recorded markets through the whole exchange.
@@ -143,62 +145,6 @@ pub struct StateArgs {
     /// Data folder.
     pub dir: PathBuf,
     /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Commands on a journal.
-#[derive(Debug, Subcommand)]
-pub enum JournalCommand {
-    /// Check checksums, sequence numbers and segments; name segment and offset of the first damage.
-    Verify(VerifyArgs),
-    /// Print records.
-    Dump(DumpArgs),
-}
-
-/// Arguments of `journal verify`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Exits 1 on damage. A torn tail (a write that a crash cut off) is reported and is no damage."
-)]
-pub struct VerifyArgs {
-    /// Data folder.
-    pub dir: PathBuf,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Which stream of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
-    /// What was asked.
-    Commands,
-    /// What happened.
-    Events,
-    /// Each command, followed by its events.
-    Both,
-}
-
-/// Arguments of `journal dump`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  rialto journal dump data --stream events --from 100 --to 120
-  rialto journal dump data --json | jq 'select(.kind == \"Trade\")'")]
-pub struct DumpArgs {
-    /// Data folder.
-    pub dir: PathBuf,
-    /// Which stream.
-    #[arg(long, value_enum, default_value = "both")]
-    pub stream: Stream,
-    /// First sequence.
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    pub from: u64,
-    /// Last sequence.
-    #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
-    pub to: u64,
-    /// Print one JSON object a line.
     #[arg(long)]
     pub json: bool,
 }

@@ -42,6 +42,17 @@ pub fn progress_bar(total: u64, unit: &str, quiet: bool) -> ProgressBar {
     bar
 }
 
+/// The same for bytes whose number is not known yet.
+pub fn byte_bar(quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    let template = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is constant and valid"));
+    bar
+}
+
 /// Writes a line to standard output; a closed pipe ends the process quietly, as `head` expects.
 pub fn line(text: impl fmt::Display) {
     let mut out = std::io::stdout().lock();

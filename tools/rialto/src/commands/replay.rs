@@ -99,7 +99,8 @@ fn print(report: &ReplayReport, elapsed: Duration, rate: f64) {
     }
 }
 
-fn describe_difference(report: &ReplayReport) -> Option<String> {
+/// The first difference in words; `None` when there is none.
+pub fn describe_difference(report: &ReplayReport) -> Option<String> {
     if let Some((mark, found)) = &report.mark_difference {
         return Some(format!(
             "state after sequence {} hashes to {found:016x}, the journal's mark says {:016x}",
