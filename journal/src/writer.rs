@@ -6,6 +6,7 @@ use crate::format::{SegmentHeader, segment_path};
 use crate::frame::{Segment, record_checksum};
 use crate::options::{StreamIdentity, StreamOptions};
 use crate::scan::{RecoveryReport, Scan, scan};
+use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
 use crate::storage::{SharedStorage, StorageFile, write_all};
 use crate::{JournalError, Mark, Problem};
 use machine::{HEADER_LENGTH, RecordHeader, stride};
@@ -25,8 +26,9 @@ pub struct StreamWriter {
     pub(crate) chain: Chain,
     /// Up to where the current segment is known to have been written, with frames or zeros.
     pub(crate) zeroed_to: u64,
-    /// The preallocated next segment.
-    spare: Option<Box<dyn StorageFile>>,
+    /// Prepares the next segment.
+    pub(crate) spares: SpareMaker,
+    space: SpaceWatch,
     /// The frame being built, in aligned memory.
     words: Vec<u64>,
     pub(crate) durable_sequence: u64,
@@ -36,11 +38,11 @@ pub struct StreamWriter {
     failed: bool,
 }
 
-/// Zeros written ahead, a piece at a time.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-
 /// Zeros pay for themselves when they serve at least this many frames: a frame of 256 KiB is synced sooner without.
 const ZERO_AHEAD_FRAMES: u64 = 16;
+
+/// The helper is told how full the segment is each time that so many bytes (two to the power of this) are.
+const PACE_BITS: u32 = 20;
 
 /// A frame in the writer's buffer, not written yet.
 struct Built {
@@ -103,10 +105,11 @@ impl StreamWriter {
         options: &StreamOptions,
         scan: &Scan,
     ) -> Result<Self, JournalError> {
-        let spare = make_spare(&storage, folder, options)?;
-        let (segment, offset, spare) = if let Some(last) = scan.segments.last() {
+        let mut spares = SpareMaker::new(&storage, folder, options)?;
+        let mut zeroed_to = 0;
+        let (segment, offset) = if let Some(last) = scan.segments.last() {
             sync_segments(&storage, folder, &scan.segments)?;
-            (reopen(&storage, folder, *last)?, scan.end, spare)
+            (reopen(&storage, folder, *last)?, scan.end)
         } else {
             let first = scan.chain.expected();
             let start = SegmentHeader {
@@ -115,9 +118,15 @@ impl StreamWriter {
                 chain: scan.chain.hash,
                 ..SegmentHeader::blank(identity)
             };
-            let segment = adopt_spare(&storage, folder, options, spare, start)?;
-            let spare = make_spare(&storage, folder, options)?;
-            (segment, SEGMENT_HEADER_LENGTH as u64, spare)
+            let spare = spares.take()?;
+            zeroed_to = spare.zeroed_to;
+            let segment = adopt_spare(&storage, folder, options, spare.file, start)?;
+            spares.request()?;
+            spares.tend()?;
+            if !spares.is_expected() {
+                return Err(disk_full(&storage, folder, options));
+            }
+            (segment, SEGMENT_HEADER_LENGTH as u64)
         };
         Ok(Self {
             storage,
@@ -127,8 +136,9 @@ impl StreamWriter {
             segment,
             offset,
             chain: scan.chain,
-            zeroed_to: offset,
-            spare: Some(spare),
+            zeroed_to: zeroed_to.max(offset),
+            spares,
+            space: SpaceWatch::default(),
             words: vec![0; options.max_frame_bytes as usize / 8],
             durable_sequence: scan.chain.last_complete(),
             dirty: false,
@@ -165,6 +175,37 @@ impl StreamWriter {
             }
             Ok(writer.durable_sequence)
         })
+    }
+
+    /// Whether `bytes` of records can be appended without another segment, or with one that is there or being made. When
+    /// not, the disk is full: the caller keeps its batch and asks again later; room may be made meanwhile.
+    ///
+    /// # Errors
+    /// What the disk says, other than that it is full; the writer is stopped after it.
+    pub fn has_room(&mut self, bytes: usize) -> Result<bool, JournalError> {
+        self.guarded(|writer| {
+            let room = writer.segment.header.segment_bytes - writer.offset;
+            let frame = u64::from(writer.options.max_frame_bytes);
+            let alignment = u64::from(writer.options.frame_alignment);
+            // Each frame but the last is at least half full, or it would have taken the next record (16 records or
+            // more fit any frame, or a record is alone in it).
+            let frames = 2 * (bytes as u64).div_ceil(frame) + 1;
+            let needed = bytes as u64 + frames * (FRAME_HEADER_LENGTH as u64 + alignment);
+            if needed > room {
+                writer.spares.settle()?;
+            } else {
+                writer.spares.tend()?;
+            }
+            let expected = writer.spares.is_expected();
+            writer.space.set(!expected && room < writer.segment.header.segment_bytes / 2);
+            Ok(expected || needed <= room)
+        })
+    }
+
+    /// Tells others when room is short.
+    #[must_use]
+    pub fn space(&self) -> SpaceWatch {
+        self.space.clone()
     }
 
     /// Sequence of the last record written; 0 when there is none.
@@ -297,6 +338,9 @@ impl StreamWriter {
         let written = write_all(&*self.segment.file, frame, self.offset);
         written.map_err(|error| self.write_error(error))?;
         self.dirty = true;
+        if self.offset >> PACE_BITS != end >> PACE_BITS {
+            self.spares.pace(end);
+        }
         self.offset = end;
         self.chain = Chain { hash, ..built.chain };
         let zero_ahead = u64::from(self.options.zero_ahead_bytes);
@@ -331,10 +375,7 @@ impl StreamWriter {
         } else {
             self.unsynced.push(self.segment.header.first_sequence);
         }
-        let spare = match self.spare.take() {
-            Some(spare) => spare,
-            None => make_spare(&self.storage, &self.folder, &self.options)?,
-        };
+        let spare = self.spares.take()?;
         let start = SegmentHeader {
             first_sequence,
             durable_sequence: self.durable_sequence,
@@ -342,11 +383,10 @@ impl StreamWriter {
             chain: self.chain.hash,
             ..SegmentHeader::blank(&self.identity)
         };
-        self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare, start)?;
+        self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare.file, start)?;
         self.offset = SEGMENT_HEADER_LENGTH as u64;
-        self.zeroed_to = self.offset;
-        self.spare = Some(make_spare(&self.storage, &self.folder, &self.options)?);
-        Ok(())
+        self.zeroed_to = spare.zeroed_to.max(self.offset);
+        self.spares.request()
     }
 
     fn refuse(&self, reason: &'static str) -> JournalError {
@@ -410,38 +450,6 @@ fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Resu
         file.sync().map_err(JournalError::io("sync", &path))?;
     }
     Ok(())
-}
-
-fn disk_full(storage: &SharedStorage, folder: &Path, options: &StreamOptions) -> JournalError {
-    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
-    let free = storage.free_space(folder).unwrap_or(0);
-    JournalError::DiskFull { folder: folder.to_path_buf(), needed, free }
-}
-
-/// Preallocates the next segment, so that a full disk is met before its room is needed.
-fn make_spare(
-    storage: &SharedStorage,
-    folder: &Path,
-    options: &StreamOptions,
-) -> Result<Box<dyn StorageFile>, JournalError> {
-    let path = folder.join(SPARE_NAME);
-    match storage.remove(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(JournalError::io("remove", &path)(error));
-        }
-        _ => {}
-    }
-    let free = storage.free_space(folder).map_err(JournalError::io("ask for the free space of", folder))?;
-    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
-    if free < needed {
-        return Err(JournalError::DiskFull { folder: folder.to_path_buf(), needed, free });
-    }
-    let file = storage.create(&path).map_err(JournalError::io("create", &path))?;
-    match file.allocate(options.segment_bytes) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(disk_full(storage, folder, options)),
-        Err(error) => Err(JournalError::io("allocate", &path)(error)),
-        Ok(()) => Ok(file),
-    }
 }
 
 /// Makes the spare the segment that `start` tells of. The header is synced before the name appears.

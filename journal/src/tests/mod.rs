@@ -7,6 +7,7 @@ mod folder;
 mod format;
 mod power;
 mod recovery;
+mod spare;
 mod streams;
 mod tamper;
 
@@ -33,6 +34,7 @@ pub fn small() -> StreamOptions {
         max_frame_bytes: 8 << 10,
         zero_ahead_bytes: 16 << 10,
         reserve_bytes: 0,
+        prepare_on_thread: false,
         ..StreamOptions::default()
     }
 }

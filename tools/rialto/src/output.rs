@@ -31,6 +31,9 @@ impl Failure {
     }
 }
 
+/// Why a run of our own ends where an exchange would wait for room.
+pub const DISK_FULL: &str = "disk full: the journal has no room for its next segment and the reserve; free some space, then start again";
+
 /// A progress bar on standard error: with a terminal only, and only for work that takes a while.
 pub fn progress_bar(total: u64, unit: &str, quiet: bool) -> ProgressBar {
     if quiet {

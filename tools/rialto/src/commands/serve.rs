@@ -321,8 +321,20 @@ fn announce_when_ready(
 }
 
 fn watch(running: &Running, status: &Status, stop: &AtomicBool) -> Result<(), Failure> {
+    let mut full = false;
     while !stop.load(Ordering::Acquire) {
         check(running, status)?;
+        if running.is_disk_full() != full {
+            full = !full;
+            eprintln!(
+                "note: {}",
+                if full {
+                    "the disk is full: new orders are refused, cancels are taken; free some space"
+                } else {
+                    "the disk has room again: new orders are taken"
+                }
+            );
+        }
         std::thread::sleep(WATCH);
     }
     Ok(())
