@@ -25,8 +25,23 @@ pub enum Fault {
     SyncError,
     /// One write writes only half.
     ShortWrite,
+    /// One rename fails.
+    RenameError,
+    /// One reservation of space fails.
+    AllocateError,
+    /// One creation or removal of a file, or one sync of a folder, fails.
+    FolderError,
     /// This operation and all after it fail: call [`SimulatedStorage::power_loss`] next.
     PowerLoss,
+}
+
+/// How reading fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// One read fails, as from a bad sector.
+    Error,
+    /// One read gives only half, though the file goes on.
+    Short,
 }
 
 #[derive(Clone)]
@@ -63,6 +78,8 @@ struct Disk {
     capacity: Option<u64>,
     fault: Option<(u64, Fault)>,
     operations: u64,
+    read_fault: Option<(u64, ReadFault)>,
+    reads: u64,
     dead: bool,
 }
 
@@ -119,6 +136,18 @@ impl SimulatedStorage {
     pub fn fail_after(&self, operations: u64, fault: Fault) {
         let mut disk = lock(&self.disk);
         disk.fault = Some((disk.operations + operations, fault));
+    }
+
+    /// Lets the read after the next `reads` fail.
+    pub fn fail_read_after(&self, reads: u64, fault: ReadFault) {
+        let mut disk = lock(&self.disk);
+        disk.read_fault = Some((disk.reads + reads, fault));
+    }
+
+    /// Whether the fault of [`SimulatedStorage::fail_read_after`] is still to come.
+    #[must_use]
+    pub fn read_fault_is_pending(&self) -> bool {
+        lock(&self.disk).read_fault.is_some()
     }
 
     /// Changing operations so far: writes, syncs, creations, renames, removals.
@@ -286,9 +315,22 @@ impl Disk {
                 Err(io::Error::other("power is off"))
             }
             Fault::NoSpace => Err(io::ErrorKind::StorageFull.into()),
-            Fault::WriteError => Err(io::Error::other("simulated write error")),
+            Fault::WriteError | Fault::RenameError | Fault::AllocateError | Fault::FolderError => {
+                Err(io::Error::other("simulated disk error"))
+            }
             Fault::SyncError | Fault::ShortWrite => Ok(Some(fault)),
         }
+    }
+
+    /// Counts a read; says which fault strikes it.
+    fn read(&mut self) -> Option<ReadFault> {
+        self.reads += 1;
+        let (at, fault) = self.read_fault?;
+        if self.reads <= at {
+            return None;
+        }
+        self.read_fault = None;
+        Some(fault)
     }
 
     fn used(&self) -> u64 {
@@ -318,9 +360,15 @@ fn inode(disk: &mut Disk, id: u64) -> io::Result<&mut Inode> {
 impl StorageFile for SimulatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.with(|disk, id| {
+            let fault = disk.read();
             let live = &inode(disk, id)?.live;
             let rest = live.get(offset as usize..).unwrap_or_default();
-            let count = rest.len().min(buffer.len());
+            let mut count = rest.len().min(buffer.len());
+            match fault {
+                Some(ReadFault::Error) => return Err(io::Error::other("simulated read error")),
+                Some(ReadFault::Short) => count = count.div_ceil(2),
+                None => {}
+            }
             buffer[..count].copy_from_slice(&rest[..count]);
             Ok(count)
         })
@@ -363,7 +411,7 @@ impl StorageFile for SimulatedFile {
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         self.with(|disk, id| {
-            disk.operation(&[])?;
+            disk.operation(&[Fault::AllocateError])?;
             let (used, capacity) = (disk.used(), disk.capacity.unwrap_or(u64::MAX));
             let inode = inode(disk, id)?;
             let more = length.saturating_sub(inode.live.len() as u64);
@@ -393,7 +441,7 @@ impl Storage for SimulatedStorage {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         if disk.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -412,7 +460,7 @@ impl Storage for SimulatedStorage {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::RenameError])?;
         if !disk.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -422,7 +470,7 @@ impl Storage for SimulatedStorage {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         if !disk.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -436,7 +484,7 @@ impl Storage for SimulatedStorage {
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         let disk = &mut *disk;
         for naming in disk.pending_names.drain(..) {
             apply_naming(&mut disk.durable_names, &naming);

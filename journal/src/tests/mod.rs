@@ -2,6 +2,7 @@
 
 mod child;
 mod damage;
+mod exhaustive;
 mod faults;
 mod folder;
 mod format;
