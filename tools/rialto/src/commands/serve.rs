@@ -38,6 +38,7 @@ const WATCH: Duration = Duration::from_millis(20);
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let stop = stop_signals()?;
+    sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
