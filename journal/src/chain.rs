@@ -24,9 +24,13 @@ impl ChainHash {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The value after a frame, whose header's checksum and chain need not be filled in yet.
+    /// The value after a frame (header and records, without the padding), whose header's checksum and chain need not be
+    /// filled in yet.
+    ///
+    /// # Panics
+    /// If there is less than a frame header.
     #[must_use]
-    pub(crate) fn after(&self, header_and_payload: &[u8]) -> Self {
+    pub fn after(&self, header_and_payload: &[u8]) -> Self {
         Self(*blake3::keyed_hash(&self.0, &header_and_payload[FRAME_CHAINED_FROM..]).as_bytes())
     }
 

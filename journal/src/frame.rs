@@ -1,10 +1,11 @@
 //! Reading and checking one frame.
 
+use crate::archive::{open_for_reading, sequence_of_any};
 use crate::chain::Chain;
 use crate::format::{
     FRAME_HEADER_LENGTH, FrameHeader, MAX_FRAME_BYTES, SEGMENT_HEADER_LENGTH, SegmentHeader,
 };
-use crate::format::{damaged_header, segment_path, sequence_of};
+use crate::format::{damaged_header, segment_path};
 use crate::storage::{Storage, StorageFile, read_full};
 use crate::{JournalError, Problem};
 use machine::{Record, RecordHeader, stride};
@@ -27,8 +28,12 @@ impl Segment {
         first_sequence: u64,
         writable: bool,
     ) -> Result<Option<Self>, JournalError> {
-        let path = segment_path(folder, first_sequence);
-        let file = storage.open(&path, writable).map_err(JournalError::io("open", &path))?;
+        let (file, path) = if writable {
+            let path = segment_path(folder, first_sequence);
+            (storage.open(&path, true).map_err(JournalError::io("open", &path))?, path)
+        } else {
+            open_for_reading(storage, folder, first_sequence)?
+        };
         let mut bytes = vec![0; SEGMENT_HEADER_LENGTH];
         let count = read_full(&*file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
         match SegmentHeader::parse(&bytes[..count], &path) {
@@ -67,8 +72,10 @@ pub(crate) fn list_segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(JournalError::io("list", folder)(error)),
     };
-    let mut firsts: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| sequence_of_any(name)).collect();
     firsts.sort_unstable();
+    // For a moment a segment and its archive are both there.
+    firsts.dedup();
     Ok(firsts)
 }
 

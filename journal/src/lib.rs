@@ -8,6 +8,7 @@
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
 //! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
 
+mod archive;
 mod chain;
 mod disk;
 mod error;
@@ -20,7 +21,9 @@ mod reader;
 mod recover;
 mod replay;
 mod scan;
+mod shadow;
 pub mod simulated;
+mod snapshot;
 mod spare;
 mod storage;
 mod tail;
@@ -31,6 +34,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{ArchiveReport, MIN_KEPT_SEGMENTS, archive};
 pub use chain::{ChainHash, NotAChainHash};
 pub use disk::DiskStorage;
 pub use error::{DamagePlace, Difference, JournalError, Problem};
@@ -42,9 +46,14 @@ pub use format::{
 pub use log::{CommandLog, LogError};
 pub use options::{StreamIdentity, StreamKind, StreamOptions};
 pub use reader::{StreamReader, stream_identity};
-pub use recover::{Progress, Recovered, recover};
+pub use recover::{Progress, Recovered, Restored, recover, recover_from_snapshot};
 pub use replay::{ReplayOptions, ReplayReport, replay};
 pub use scan::{Cut, RecoveryReport};
+pub use shadow::{Shadow, SkippedSnapshot};
+pub use snapshot::{
+    Retention, SNAPSHOT_FORMAT_VERSION, SNAPSHOT_HEADER_LENGTH, SNAPSHOT_MAGIC, SNAPSHOTS_FOLDER, Snapshot,
+    SnapshotHeader, SnapshotPlace, SnapshotRefused, SnapshotStore,
+};
 pub use spare::SpaceWatch;
 pub use storage::{SharedStorage, Storage, StorageFile};
 pub use verify::{StreamReport, VerifyProgress, VerifyReport, verify, verify_stream};

@@ -1,5 +1,6 @@
 //! Reading a stream, beside a live writer too.
 
+use crate::archive::open_for_reading;
 use crate::chain::{Chain, ChainHash};
 use crate::format::SEGMENT_HEADER_LENGTH;
 use crate::frame::{Found, FrameReader, Segment, list_segments};
@@ -16,6 +17,7 @@ pub struct StreamReader {
     storage: SharedStorage,
     folder: PathBuf,
     identity: StreamIdentity,
+    first_sequence: u64,
     segment: Segment,
     reader: FrameReader,
     /// Where the current frame starts, and where the next one does.
@@ -61,6 +63,7 @@ impl StreamReader {
         Ok(Self {
             storage,
             folder: folder.to_path_buf(),
+            first_sequence: first,
             chain: Chain::entering(identity.kind, &segment.header),
             identity,
             segment,
@@ -82,6 +85,18 @@ impl StreamReader {
     #[must_use]
     pub fn position(&self) -> (&Path, u64) {
         (&self.segment.path, self.frame_start)
+    }
+
+    /// Sequence of the stream's first record, as its first segment is named.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        self.first_sequence
+    }
+
+    /// Whether all records of a frame have been given: there the hash chain is that of the record given last.
+    #[must_use]
+    pub fn is_at_frame_end(&self) -> bool {
+        self.given == self.reader.payload().len()
     }
 
     /// The hash chain after the frame that the record given last is in.
@@ -211,11 +226,12 @@ impl StreamReader {
         if first == self.segment.header.first_sequence {
             return Ok(false);
         }
-        let path = crate::format::segment_path(&self.folder, first);
-        match self.storage.open(&path, false) {
+        match open_for_reading(&*self.storage, &self.folder, first) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(JournalError::io("open", path)(error)),
+            Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -227,6 +227,11 @@ impl Marks {
         &self.marks
     }
 
+    /// Leaves out those up to `sequence`.
+    pub fn pass(&mut self, sequence: u64) {
+        self.next = self.marks.partition_point(|mark| mark.sequence <= sequence);
+    }
+
     /// Reads the marks and refuses a commands stream that ends before one of them.
     pub fn open(folder: &DataFolder, last_sequence: u64) -> Result<Self, JournalError> {
         let marks = Self::read(folder)?;

@@ -1,5 +1,6 @@
 //! Reading a whole stream: where it ends well, and whether what follows is a torn tail or damage.
 
+use crate::archive::open_for_reading;
 use crate::chain::Chain;
 use crate::format::{SEGMENT_HEADER_LENGTH, damaged_header, segment_path};
 use crate::frame::{Found, FrameReader, Segment, list_segments};
@@ -261,7 +262,7 @@ impl Scanner<'_> {
         let first = self.firsts[index];
         let path = segment_path(self.folder, first);
         let is_last = index + 1 == self.firsts.len();
-        if !is_last || first != self.scan.chain.expected() || !self.is_blank(&path)? {
+        if !is_last || first != self.scan.chain.expected() || !self.is_blank(&path, first)? {
             return Err(damaged_header(&path, first));
         }
         let file = self.scan.segments.last().map_or(path.clone(), |last| segment_path(self.folder, *last));
@@ -276,8 +277,8 @@ impl Scanner<'_> {
     }
 
     /// Whether a file holds nothing behind where a segment header would end.
-    fn is_blank(&self, path: &Path) -> Result<bool, JournalError> {
-        let file = self.storage.open(path, false).map_err(JournalError::io("open", path))?;
+    fn is_blank(&self, path: &Path, first: u64) -> Result<bool, JournalError> {
+        let (file, _) = open_for_reading(self.storage, self.folder, first)?;
         let mut buffer = vec![0; 1 << 20];
         let mut offset = SEGMENT_HEADER_LENGTH as u64;
         loop {

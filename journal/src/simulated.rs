@@ -50,7 +50,7 @@ enum Change {
     Resize(u64),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
@@ -81,6 +81,8 @@ struct Disk {
     read_fault: Option<(u64, ReadFault)>,
     reads: u64,
     dead: bool,
+    /// Nanoseconds since the disk was made.
+    elapsed_ns: u64,
 }
 
 /// The disk.
@@ -194,6 +196,28 @@ impl SimulatedStorage {
         inode.pending.clear();
     }
 
+    /// Lets time pass.
+    pub fn advance_time(&self, by_ns: u64) {
+        lock(&self.disk).elapsed_ns += by_ns;
+    }
+
+    /// A copy of the disk as it is, with all that is not durable yet.
+    #[must_use]
+    pub fn copy_unsettled(&self) -> Self {
+        let disk = lock(&self.disk);
+        let copy = Disk {
+            inodes: disk.inodes.clone(),
+            names: disk.names.clone(),
+            durable_names: disk.durable_names.clone(),
+            pending_names: disk.pending_names.clone(),
+            next_inode: disk.next_inode,
+            capacity: disk.capacity,
+            elapsed_ns: disk.elapsed_ns,
+            ..Disk::default()
+        };
+        Self { disk: Arc::new(Mutex::new(copy)) }
+    }
+
     /// A copy of the live disk, all of it durable, to damage again and again.
     #[must_use]
     pub fn copy(&self) -> Self {
@@ -207,6 +231,7 @@ impl SimulatedStorage {
             durable_names: disk.names.clone(),
             next_inode: disk.next_inode,
             capacity: disk.capacity,
+            elapsed_ns: disk.elapsed_ns,
             ..Disk::default()
         };
         Self { disk: Arc::new(Mutex::new(copy)) }
@@ -498,6 +523,6 @@ impl Storage for SimulatedStorage {
     }
 
     fn now_ns(&self) -> u64 {
-        1_700_000_000_000_000_000
+        1_700_000_000_000_000_000 + lock(&self.disk).elapsed_ns
     }
 }

@@ -51,8 +51,7 @@ impl StreamWriter {
         let kept = firsts.iter().rposition(|first| *first <= sequence).unwrap_or(0);
         let Some(first) = firsts.get(kept).copied() else { return Ok(()) };
         for later in firsts[kept + 1..].iter().rev() {
-            let path = segment_path(&self.folder, *later);
-            self.storage.remove(&path).map_err(JournalError::io("remove", &path))?;
+            crate::archive::remove(&*self.storage, &self.folder, *later)?;
             self.storage.sync_folder(&self.folder).map_err(JournalError::io("sync", &self.folder))?;
         }
         let segment = Segment::require(&*self.storage, &self.folder, first)?;

@@ -1,5 +1,6 @@
 //! Read-only checks of checksums, hash chain, continuity and shape.
 
+use crate::archive::open_for_reading;
 use crate::frame::list_segments;
 use crate::options::{StreamIdentity, StreamKind};
 use crate::scan::{Cut, scan};
@@ -118,8 +119,7 @@ fn verify_commands(
 fn stream_bytes(storage: &SharedStorage, folder: &Path) -> Result<u64, JournalError> {
     let mut total = 0;
     for first in list_segments(&**storage, folder)? {
-        let path = crate::format::segment_path(folder, first);
-        let file = storage.open(&path, false).map_err(JournalError::io("open", &path))?;
+        let (file, path) = open_for_reading(&**storage, folder, first)?;
         total += file.length().map_err(JournalError::io("read", &path))?;
     }
     Ok(total)

@@ -1,5 +1,6 @@
 //! Appending to a stream.
 
+use crate::archive::is_archived;
 use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, SEGMENT_HEADER_LENGTH, SPARE_NAME};
 use crate::format::{SegmentHeader, segment_path};
@@ -445,6 +446,9 @@ pub(crate) fn reopen(storage: &SharedStorage, folder: &Path, first: u64) -> Resu
 
 fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Result<(), JournalError> {
     for first in firsts {
+        if is_archived(&**storage, folder, *first) {
+            continue;
+        }
         let path = segment_path(folder, *first);
         let file = storage.open(&path, true).map_err(JournalError::io("open", &path))?;
         file.sync().map_err(JournalError::io("sync", &path))?;

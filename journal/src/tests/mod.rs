@@ -1,13 +1,16 @@
 //! What the tests share: records that are a function of their sequence, and a small machine.
 
+mod archive;
 mod child;
 mod damage;
 mod exhaustive;
 mod faults;
 mod folder;
 mod format;
+mod golden;
 mod power;
 mod recovery;
+mod snapshots;
 mod spare;
 mod streams;
 mod tamper;
