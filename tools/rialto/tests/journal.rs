@@ -108,3 +108,187 @@ fn verify_names_file_offset_and_sequence_of_damage_to_programs() {
     assert!(commands["file"].as_str().expect("a file").ends_with("00000000000000000001.seg"));
     assert_eq!(report["executed"], Value::Null, "what is damaged is not executed");
 }
+
+/// One JSON object a line.
+fn json_lines(output: &Output) -> Vec<Value> {
+    assert_eq!(code(output), 0, "{}", stderr(output));
+    stdout(output).lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+#[test]
+fn a_dump_can_be_filtered_by_kind_and_field() {
+    let folder = fed(20, "run");
+    let all = json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json"]));
+    let trades = json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json", "--kind", "Trade"]));
+    assert_eq!(trades.len(), 20);
+    assert_eq!(trades, all.iter().filter(|row| row["kind"] == "Trade").cloned().collect::<Vec<_>>());
+    let order = &trades[3]["maker_order_id"];
+    let filter = format!("maker_order_id={order}");
+    let one = json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json", "--where", &filter]));
+    assert_eq!(one, [trades[3].clone()]);
+    let none = ["journal", "dump", "run", "--json", "--kind", "Trade", "--where", "side=Nobody"];
+    assert!(json_lines(&rialto(folder.path(), &none)).is_empty());
+}
+
+/// A command that no version knows, appended by another process while `tail` runs.
+fn append(folder: &Path, body: &[u8]) -> u64 {
+    let commands = folder.join("run/commands");
+    let identity = journal::stream_identity(&commands).expect("a journal");
+    let options = journal::StreamOptions::default();
+    let storage = std::sync::Arc::new(journal::DiskStorage);
+    let (mut writer, _) =
+        journal::StreamWriter::open(&commands, &identity, &options, storage).expect("opened");
+    let sequence = writer.last_sequence() + 1;
+    let length = 32 + body.len();
+    let mut record = (length as u32).to_le_bytes().to_vec();
+    record.extend_from_slice(&[0; 4]);
+    record.extend_from_slice(&sequence.to_le_bytes());
+    record.extend_from_slice(&writer.last_timestamp_ns().to_le_bytes());
+    record.extend_from_slice(&[0xE7, 0x03, 1, 0, 0, 0, 0, 0]);
+    record.extend_from_slice(body);
+    record.resize(length.next_multiple_of(8), 0);
+    writer.write_batch(&record, 0).expect("appended");
+    sequence
+}
+
+#[test]
+fn tail_shows_the_end_and_follows_a_live_writer() {
+    use std::io::{BufRead, BufReader};
+    let folder = fed(20, "run");
+    let last = ["journal", "tail", "run", "--no-follow", "--json", "--commands", "3", "--stream", "commands"];
+    let rows = json_lines(&rialto(folder.path(), &last));
+    assert_eq!(rows.len(), 3);
+    let end = rows[2]["sequence"].as_u64().expect("a number");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_rialto"))
+        .args(["journal", "tail", "run", "--json", "--commands", "1", "--stream", "commands"])
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut next = || -> Value {
+        serde_json::from_str(&lines.next().expect("a line").expect("readable")).expect("JSON")
+    };
+    assert_eq!(next()["sequence"], end);
+    for body in [&b"one"[..], b"two"] {
+        let sequence = append(folder.path(), body);
+        let row = next();
+        assert_eq!((&row["sequence"], &row["kind"]), (&sequence.into(), &"kind 999".into()));
+        let hex = body.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(row["bytes"], hex);
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+}
+
+#[test]
+fn diff_finds_the_first_record_where_journals_part() {
+    let folder = fed(20, "run");
+    feed(folder.path(), 20, "other");
+    // Two runs of one recording differ in their times and nothing else.
+    let output = rialto(folder.path(), &["journal", "diff", "run", "other", "--json"]);
+    let report = json(&output);
+    assert_eq!((code(&output), &report["sequence"], &report["stream"]), (1, &1.into(), &"commands".into()));
+    assert_ne!(report["one"]["timestamp_ns"], report["two"]["timestamp_ns"]);
+    copy(&folder.path().join("run"), &folder.path().join("copy"));
+    let same = json(&rialto(folder.path(), &["journal", "diff", "run", "copy", "--json"]));
+    assert_eq!(same["same"], true);
+    let sequence = append(folder.path(), b"more");
+    let output = rialto(folder.path(), &["journal", "diff", "run", "copy"]);
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("copy: (has ended)"), "{}", stdout(&output));
+    assert!(stderr(&output).contains(&format!("part at sequence {sequence}")), "{}", stderr(&output));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("there") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn an_export_has_every_record_and_spoils_nothing() {
+    let folder = fed(20, "run");
+    let dumped = json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json"]));
+    let report = json(&rialto(folder.path(), &["journal", "export", "run", "all.jsonl", "--json"]));
+    assert_eq!(report["records"], dumped.len());
+    let text = std::fs::read_to_string(folder.path().join("all.jsonl")).expect("written");
+    for (line, wanted) in text.lines().zip(&dumped) {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        let wanted = wanted.as_object().expect("an object");
+        assert!(wanted.iter().all(|(name, value)| row[name] == *value), "{row}");
+        assert!(row["time"].as_str().expect("a time").ends_with('Z'));
+        let is_trade = row["kind"] == "Trade";
+        assert!(
+            !is_trade || row["event_index"].as_u64() > Some(0),
+            "a trade follows its order's event: {row}"
+        );
+    }
+    assert_eq!(text.lines().count(), dumped.len());
+    let again = rialto(folder.path(), &["journal", "export", "run", "all.jsonl"]);
+    assert_eq!(code(&again), 2, "an existing file is not overwritten");
+    assert_eq!(code(&rialto(folder.path(), &["journal", "export", "run", "all.csv"])), 2);
+    let trades =
+        json(&rialto(folder.path(), &["journal", "export", "run", "t.parquet", "--kind", "Trade", "--json"]));
+    assert_eq!(trades["records"], 20);
+    let bytes = std::fs::read(folder.path().join("t.parquet")).expect("written");
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    assert!(!folder.path().join("t.parquet.part").exists());
+}
+
+/// Copies a stream into segments of 64 KiB, so that there are some to archive.
+fn split(folder: &Path, stream: &str) {
+    let path = folder.join("run").join(stream);
+    let identity = journal::stream_identity(&path).expect("a journal");
+    let mut records = Vec::new();
+    let mut reader = journal::StreamReader::open(&path).expect("opened");
+    while let Some(record) = reader.next().expect("read") {
+        records.extend_from_slice(zerocopy::IntoBytes::as_bytes(record.header()));
+        records.extend_from_slice(record.body());
+        records.resize(records.len().next_multiple_of(8), 0);
+    }
+    std::fs::remove_dir_all(&path).expect("removed");
+    let options = journal::StreamOptions {
+        segment_bytes: 64 << 10,
+        max_frame_bytes: 8 << 10,
+        ..journal::StreamOptions::default()
+    };
+    let storage = std::sync::Arc::new(journal::DiskStorage);
+    let (mut writer, _) = journal::StreamWriter::open(&path, &identity, &options, storage).expect("opened");
+    writer.write_batch(&records, 0).expect("appended");
+    writer.sync().expect("synced");
+}
+
+#[test]
+fn an_archived_journal_is_read_by_every_command() {
+    let folder = fed(2000, "run");
+    // The marks anchor the chain of the frames as they were.
+    std::fs::remove_file(folder.path().join("run/marks")).expect("removed");
+    split(folder.path(), "commands");
+    split(folder.path(), "events");
+    let ask = |arguments: &[&str]| stdout(&rialto(folder.path(), arguments));
+    let commands: [&[&str]; 4] = [
+        &["journal", "dump", "run", "--json"],
+        &["journal", "verify", "run", "--json"],
+        &["state", "run", "--json"],
+        &["journal", "tail", "run", "--no-follow", "--from", "500"],
+    ];
+    let before = commands.map(ask);
+    let report = json(&rialto(folder.path(), &["journal", "archive", "run", "--json"]));
+    assert!(report["segments"].as_u64() > Some(4), "{report}");
+    assert!(report["bytes_after"].as_u64() < report["bytes_before"].as_u64());
+    assert!(!first_segment(folder.path(), "commands").exists());
+    let after = commands.map(ask);
+    for ((arguments, before), after) in commands.iter().zip(before).zip(after) {
+        assert!(before == after && before.len() > 100, "{arguments:?}");
+    }
+    let report = json(&rialto(folder.path(), &["replay", "run", "--json"]));
+    assert_eq!(report["identical"], true);
+}

@@ -62,7 +62,10 @@ pub fn execute(dir: &Path, machine: &mut Exchange, quiet: bool) -> Result<(Repla
 }
 
 /// Sequence of the last whole command, from the last segment alone.
-fn last_sequence(dir: &Path) -> Result<u64, Failure> {
+///
+/// # Errors
+/// A folder that cannot be read, or damage.
+pub fn last_sequence(dir: &Path) -> Result<u64, Failure> {
     let folder = dir.join(journal::COMMANDS_FOLDER);
     let mut reader = StreamReader::open(&folder).map_err(Failure::system)?;
     let names = std::fs::read_dir(&folder)
