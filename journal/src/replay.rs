@@ -12,13 +12,15 @@ pub struct ReplayOptions {
     pub parameters: Vec<u8>,
     /// Last sequence to execute; `u64::MAX` for all.
     pub up_to: u64,
+    /// Time of the last command to execute, nanoseconds since the Unix epoch; `u64::MAX` for all.
+    pub until_ns: u64,
     /// Whether the stored events are compared. Without, the machine alone is measured.
     pub compare_events: bool,
 }
 
 impl Default for ReplayOptions {
     fn default() -> Self {
-        Self { parameters: Vec::new(), up_to: u64::MAX, compare_events: true }
+        Self { parameters: Vec::new(), up_to: u64::MAX, until_ns: u64::MAX, compare_events: true }
     }
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn replay_folder<M: StateMachine>(
     let mut buffer = EventBuffer::with_capacity(machine.max_event_bytes());
     while let Some(command) = commands.next()? {
         let sequence = command.header().sequence;
-        if sequence > options.up_to {
+        if sequence > options.up_to || command.header().timestamp_ns > options.until_ns {
             break;
         }
         buffer.clear();
@@ -111,7 +113,7 @@ pub(crate) fn replay_folder<M: StateMachine>(
             progress(Progress { sequence, last_sequence: options.up_to });
         }
     }
-    if report.is_good() && options.up_to == u64::MAX {
+    if report.is_good() && options.up_to == u64::MAX && options.until_ns == u64::MAX {
         commands.check_end()?;
         marks.check_end(folder, report.last_sequence)?;
     }

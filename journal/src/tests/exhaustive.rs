@@ -109,7 +109,9 @@ fn every_length_of_every_file_is_refused_or_harmless() {
     for file in FILES {
         original.unmarked = file == FILES[2];
         let end = data_end(&content(&storage, file));
-        for length in (0..=end).filter(|length| *length > 4000 || length % 64 == 0 || file == FILES[2]) {
+        for length in
+            (0..=end).filter(|length| *length > 4000 || length.is_multiple_of(64) || file == FILES[2])
+        {
             let damaged = storage.copy();
             damaged.open(Path::new(file), true).unwrap().truncate(length as u64).unwrap();
             assert_refused_or_a_true_state(&damaged, &original, &format!("{file} cut to {length}"));
@@ -127,7 +129,7 @@ fn recorded_run(storage: &SimulatedStorage) -> u64 {
             if writer.write_batch(&batch(first..=first + 17 + step % 7), acknowledged).is_err() {
                 return acknowledged;
             }
-            if (step + part) % 3 == 0 {
+            if (step + part).is_multiple_of(3) {
                 match writer.sync() {
                     Ok(durable) => acknowledged = durable,
                     Err(_) => return acknowledged,

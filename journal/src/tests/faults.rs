@@ -176,7 +176,7 @@ fn a_reader_reports_a_read_error_and_goes_on_when_it_is_asked_again() {
     let mut errors = 0;
     let mut reader = StreamReader::open_with(Path::new(FOLDER), Arc::new(storage.clone())).unwrap();
     for expected in 1..=last {
-        if expected % 100 == 0 {
+        if expected.is_multiple_of(100) {
             storage.fail_read_after(0, ReadFault::Error);
         }
         let record = match reader.next() {

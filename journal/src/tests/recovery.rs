@@ -130,4 +130,10 @@ fn replay_stops_where_it_is_told_to() {
     let mut machine = Counter::default();
     let report = replay_folder(&folder(&storage), &mut machine, &options, &mut |_| {}).unwrap();
     assert_eq!((report.commands, report.last_sequence, report.marks_checked), (1500, 1500, 0));
+    // Each command's time is its sequence in microseconds; the moment between two shows the earlier one.
+    let options = ReplayOptions { up_to: u64::MAX, until_ns: 1_500_999, ..options };
+    let mut again = Counter::default();
+    let report = replay_folder(&folder(&storage), &mut again, &options, &mut |_| {}).unwrap();
+    assert_eq!((report.last_sequence, report.last_timestamp_ns), (1500, 1_500_000));
+    assert_eq!(again.state_hash(), machine.state_hash());
 }

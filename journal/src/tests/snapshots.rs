@@ -96,7 +96,8 @@ fn every_flipped_byte_and_every_length_falls_back_aloud_to_the_one_before() {
     let mut bytes = vec![0; file.length().unwrap() as usize];
     read_full(&*file, &mut bytes, 0).unwrap();
     let step = if bytes.len() > 100_000 { 40_009 } else { 1 };
-    let sampled = |at: &usize| *at < SNAPSHOT_HEADER_LENGTH + 16 || at % step == 0 || at + 16 > bytes.len();
+    let sampled =
+        |at: &usize| *at < SNAPSHOT_HEADER_LENGTH + 16 || at.is_multiple_of(step) || at + 16 > bytes.len();
     for at in (0..bytes.len()).filter(sampled) {
         let flipped = storage.copy();
         flipped.flip(&path(taken[1]), at, 1 << (at % 8));

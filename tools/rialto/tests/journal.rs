@@ -292,3 +292,28 @@ fn an_archived_journal_is_read_by_every_command() {
     let report = json(&rialto(folder.path(), &["replay", "run", "--json"]));
     assert_eq!(report["identical"], true);
 }
+
+#[test]
+fn any_moment_of_the_past_can_be_asked_for_by_sequence_or_time() {
+    let folder = fed(20, "run");
+    let commands = ["journal", "dump", "run", "--json", "--stream", "commands"];
+    let commands = json_lines(&rialto(folder.path(), &commands));
+    let half = commands.len() / 2;
+    let sequence = commands[half]["sequence"].to_string();
+    let by_sequence = json(&rialto(folder.path(), &["state", "run", "--json", "--at", &sequence]));
+    assert_eq!(by_sequence["last_sequence"].to_string(), sequence);
+    let replayed = json(&rialto(folder.path(), &["replay", "run", "--json", "--until", &sequence]));
+    assert_eq!(replayed["state_hash"], by_sequence["state_hash"]);
+    // A moment later in nanoseconds is the same, unless another command came in it.
+    let time = replayed["last_time"].as_str().expect("a time");
+    let by_time = json(&rialto(folder.path(), &["state", "run", "--json", "--at", time]));
+    let last = commands.iter().rev().find(|row| row["timestamp_ns"] == commands[half]["timestamp_ns"]);
+    assert_eq!(by_time["last_sequence"], last.expect("itself at least")["sequence"]);
+    let all = json(&rialto(folder.path(), &["state", "run", "--json"]));
+    assert_ne!(all["state_hash"], by_sequence["state_hash"]);
+    let account = by_sequence["accounts"][2]["account"].to_string();
+    let one =
+        json(&rialto(folder.path(), &["state", "run", "--json", "--at", &sequence, "--account", &account]));
+    assert_eq!(one["accounts"], Value::Array(vec![by_sequence["accounts"][2].clone()]));
+    assert_eq!(code(&rialto(folder.path(), &["state", "run", "--at", "noon"])), 2);
+}

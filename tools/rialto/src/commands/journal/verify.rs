@@ -57,7 +57,7 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
 /// Executes every command through a new machine and compares events and state hashes.
 fn execute(args: &VerifyArgs) -> Result<ReplayReport, Failure> {
     let mut machine = folder::empty_exchange(&args.dir)?;
-    Ok(replay::execute(&args.dir, &mut machine, args.json)?.0)
+    Ok(replay::execute(&args.dir, &mut machine, None, args.json)?.0)
 }
 
 fn executed_json(report: &ReplayReport) -> Value {
