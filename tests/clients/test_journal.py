@@ -105,7 +105,7 @@ def test_pyarrow_and_duckdb_read_the_exported_parquet_file():
         assert times == [row["timestamp_ns"] for row in rows]
         query = f"select count(*), sum(quote_minor) from '{path / 'all.parquet'}' where kind = 'Trade'"
         trades = [row for row in rows if row["kind"] == "Trade"]
-        assert duckdb.sql(query).fetchone() == (len(trades), sum(row["quote_minor"] for row in trades))
+        assert duckdb.sql(query).fetchall()[0] == (len(trades), sum(row["quote_minor"] for row in trades))
 
 
 def test_pandas_reads_the_exported_json_lines():
