@@ -39,6 +39,10 @@ impl CommandPort for IngressPort {
             }
         }
     }
+
+    fn is_disk_full(&self) -> bool {
+        self.ingress.is_disk_full()
+    }
 }
 
 impl GatewayAgent {

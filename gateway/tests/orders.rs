@@ -214,3 +214,22 @@ fn a_full_ring_delays_and_loses_nothing() {
     assert_eq!(ids, ["a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11"]);
     assert!(!world.gateway.is_stalled(alice.link));
 }
+
+#[test]
+fn while_the_disk_is_full_new_business_is_refused_by_name_and_cancels_are_taken() {
+    let mut world = World::new();
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    world.send(&mut alice, "D", &order("live", 1, "2", "100"));
+    world.port.disk_full = true;
+    let refused = world.send(&mut alice, "D", &order("new", 1, "2", "100"));
+    assert_eq!(refused[0].pick(&[35, 150, 39, 11, 103]), "35=8|150=8|39=8|11=new|103=99");
+    assert!(refused[0].get(58).contains("disk is full"), "{refused:?}");
+    let replace = "41=live|11=more|54=1|38=3|44=100|40=2|55=BTC/USD|60=now";
+    let refused = world.send(&mut alice, "G", replace);
+    assert_eq!(refused[0].pick(&[35, 39, 434, 102]), "35=9|39=0|434=2|102=99");
+    let cancelled = world.send(&mut alice, "F", "41=live|11=gone|54=1|55=BTC/USD|60=now");
+    assert_eq!(cancelled[0].pick(&[35, 150, 39]), "35=8|150=4|39=4");
+    world.port.disk_full = false;
+    let taken = world.send(&mut alice, "D", &order("again", 1, "2", "100"));
+    assert_eq!(taken[0].pick(&[35, 150, 39]), "35=8|150=0|39=0");
+}

@@ -27,6 +27,15 @@ pub enum Problem {
     /// The segment header is short or does not match its checksum.
     #[error("the segment header does not match its checksum")]
     SegmentHeader,
+    /// A record's time is before that of the record before it.
+    #[error("time goes back")]
+    TimeBack,
+    /// A frame does not continue the hash chain.
+    #[error("the hash chain does not continue")]
+    Chain,
+    /// The chain ends otherwise than an anchor (a mark, or what an auditor kept) says.
+    #[error("the hash chain is not the one that was anchored")]
+    Anchor,
     /// The events of the last command are not all there.
     #[error("the last command's events are incomplete")]
     IncompleteCommand,
@@ -136,6 +145,21 @@ pub enum JournalError {
         /// What is wrong.
         problem: Problem,
     },
+    /// Every checksum holds, and yet this cannot have been written.
+    #[error(
+        "{} at offset {offset}, sequence {sequence}: {problem}, though its checksums hold; no disk does that: the file was altered, restore it from a copy",
+        file.display()
+    )]
+    Altered {
+        /// The segment.
+        file: PathBuf,
+        /// Byte offset of the frame, or of the field in the segment header.
+        offset: u64,
+        /// Its first sequence.
+        sequence: u64,
+        /// What does not hold.
+        problem: Problem,
+    },
     /// Records out of sequence: a gap or a repeat.
     #[error("{} at offset {offset} has sequence {found} where {expected} must follow; restore the file from a copy", file.display())]
     OutOfSequence {
@@ -158,8 +182,8 @@ pub enum JournalError {
         /// Name of the next segment.
         found: String,
     },
-    /// A mark is not a line of sequence and hash.
-    #[error("{} line {line} is not 'sequence hash'; restore the file from a copy, or delete it (marks only add checks)", file.display())]
+    /// A mark is not a line of sequence, state hash and chain.
+    #[error("{} line {line} is not 'sequence hash chain'; restore the file from a copy, or delete it (marks only add checks)", file.display())]
     BadMark {
         /// The marks file.
         file: PathBuf,
@@ -229,7 +253,31 @@ pub enum JournalError {
     },
 }
 
+/// Where something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DamagePlace<'a> {
+    /// The segment.
+    pub file: &'a Path,
+    /// Byte offset in it.
+    pub offset: u64,
+    /// The sequence that is missing or wrong there.
+    pub sequence: u64,
+}
+
 impl JournalError {
+    /// Where the files are wrong, if they are and if it is one place.
+    #[must_use]
+    pub fn place(&self) -> Option<DamagePlace<'_>> {
+        match self {
+            Self::Damaged { file, offset, sequence, .. }
+            | Self::Altered { file, offset, sequence, .. }
+            | Self::OutOfSequence { file, offset, expected: sequence, .. } => {
+                Some(DamagePlace { file, offset: *offset, sequence: *sequence })
+            }
+            _ => None,
+        }
+    }
+
     /// For `map_err`: names the action and the file. The path is copied only when there is an error.
     pub(crate) fn io<P: AsRef<Path>>(action: &'static str, path: P) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.as_ref().to_path_buf(), source }

@@ -1,7 +1,7 @@
 //! The data folder of one machine: lock, streams, marks.
 
 use crate::storage::{SharedStorage, read_full, write_all};
-use crate::{DiskStorage, JournalError};
+use crate::{ChainHash, DiskStorage, JournalError};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Mark {
     pub sequence: u64,
     /// `StateMachine::state_hash` after it.
     pub state_hash: u64,
+    /// The commands' hash chain after it, where the mark holds one.
+    pub chain: Option<ChainHash>,
 }
 
 /// A data folder. Opened for writing it is locked until it is dropped.
@@ -157,7 +159,8 @@ impl DataFolder {
             other => other,
         };
         let file = file.map_err(JournalError::io("open", &path))?;
-        let line = format!("{} {:016x}\n", mark.sequence, mark.state_hash);
+        let chain = mark.chain.map_or_else(String::new, |chain| format!(" {chain}"));
+        let line = format!("{} {:016x}{chain}\n", mark.sequence, mark.state_hash);
         file.truncate(end as u64).map_err(JournalError::io("truncate", &path))?;
         write_all(&*file, line.as_bytes(), end as u64).map_err(JournalError::io("write", &path))?;
         file.sync().map_err(JournalError::io("sync", &path))?;
@@ -179,9 +182,14 @@ impl DataFolder {
 }
 
 fn parse_mark(line: &[u8]) -> Option<Mark> {
-    let (sequence, hash) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let (sequence, rest) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    let (hash, chain) = rest.split_once(' ').map_or((rest, None), |(hash, chain)| (hash, Some(chain)));
     let state_hash = u64::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 16)?;
-    Some(Mark { sequence: sequence.parse().ok()?, state_hash })
+    let chain = match chain {
+        Some(chain) => Some(chain.parse().ok()?),
+        None => None,
+    };
+    Some(Mark { sequence: sequence.parse().ok()?, state_hash, chain })
 }
 
 /// `Some(true)` for a data folder, `None` for an empty folder, `Some(false)` for anything else.

@@ -1,5 +1,6 @@
 //! The bytes of a segment header and of a frame header, as drawn in `journal/FORMAT.md`.
 
+use crate::chain::ChainHash;
 use crate::options::{StreamIdentity, StreamKind};
 use crate::{JournalError, Problem};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First eight bytes of a segment.
 pub const SEGMENT_MAGIC: [u8; 8] = *b"RIALTOJ\n";
 /// Version of this format.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// Bytes of a segment header: one page, so that frames can be page-aligned.
 pub const SEGMENT_HEADER_LENGTH: usize = 4096;
 /// Bytes for the machine's name, padded with zeros.
@@ -25,6 +26,9 @@ pub const MAX_FRAME_BYTES: usize = 16 << 20;
 /// Where a checksum starts in both headers: after magic and checksum.
 const SEGMENT_CHECKED_FROM: usize = 12;
 const FRAME_CHECKED_FROM: usize = 8;
+
+/// Where the hash chain's input starts in a frame: behind magic, checksum and the chain itself. It ends with the records.
+pub(crate) const FRAME_CHAINED_FROM: usize = 24;
 
 /// The first 4096 bytes of a segment.
 #[repr(C)]
@@ -56,8 +60,12 @@ pub struct SegmentHeader {
     pub machine: [u8; MACHINE_NAME_LENGTH],
     /// Parameters of the state machine, padded with zeros.
     pub parameters: [u8; MAX_PARAMETERS_LENGTH],
+    /// Time of the last record before this segment, nanoseconds since the Unix epoch; 0 when there is none.
+    pub previous_timestamp_ns: u64,
+    /// The hash chain before the first frame.
+    pub chain: ChainHash,
     /// Zero.
-    pub padding: [u8; SEGMENT_HEADER_LENGTH - 344],
+    pub padding: [u8; SEGMENT_HEADER_LENGTH - 384],
 }
 
 const _: () = assert!(size_of::<SegmentHeader>() == SEGMENT_HEADER_LENGTH);
@@ -71,6 +79,8 @@ pub struct FrameHeader {
     /// CRC-32C of bytes 8 to 64, continued from the segment header's checksum, so that a frame of another segment,
     /// or one hidden in a record's body, does not check.
     pub checksum: u32,
+    /// The first half of the hash chain after this frame.
+    pub chain: [u8; 16],
     /// Bytes of records after this header, each padded to 8, without the padding of the frame.
     pub payload_length: u32,
     /// Number of records.
@@ -85,8 +95,6 @@ pub struct FrameHeader {
     pub index: u64,
     /// Last sequence that the writer knew to be synced when it wrote this frame.
     pub durable_sequence: u64,
-    /// Zero; room for a hash chain.
-    pub reserved: [u64; 2],
 }
 
 const _: () = assert!(size_of::<FrameHeader>() == FRAME_HEADER_LENGTH);
@@ -118,36 +126,37 @@ impl FrameHeader {
 }
 
 impl SegmentHeader {
-    /// A sealed header.
+    /// A header that says what the stream is and nothing else, not sealed.
     #[must_use]
-    pub fn new(
-        identity: &StreamIdentity,
-        first_sequence: u64,
-        durable_sequence: u64,
-        segment_bytes: u64,
-        frame_alignment: u32,
-        created_ns: u64,
-    ) -> Self {
+    pub fn blank(identity: &StreamIdentity) -> Self {
         let mut header = Self {
             magic: SEGMENT_MAGIC,
             checksum: 0,
             version: FORMAT_VERSION,
             kind: identity.kind.code(),
-            first_sequence,
-            created_ns,
-            segment_bytes,
-            durable_sequence,
-            frame_alignment,
+            first_sequence: 0,
+            created_ns: 0,
+            segment_bytes: 0,
+            durable_sequence: 0,
+            frame_alignment: 8,
             parameters_length: identity.parameters.len() as u16,
             reserved: 0,
             machine: [0; MACHINE_NAME_LENGTH],
             parameters: [0; MAX_PARAMETERS_LENGTH],
-            padding: [0; SEGMENT_HEADER_LENGTH - 344],
+            previous_timestamp_ns: 0,
+            chain: ChainHash::default(),
+            padding: [0; SEGMENT_HEADER_LENGTH - 384],
         };
         header.machine[..identity.machine.len()].copy_from_slice(identity.machine.as_bytes());
         header.parameters[..identity.parameters.len()].copy_from_slice(&identity.parameters);
-        header.checksum = crc32c::crc32c(&header.as_bytes()[SEGMENT_CHECKED_FROM..]);
         header
+    }
+
+    /// The same with its checksum filled in.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.checksum = crc32c::crc32c(&self.as_bytes()[SEGMENT_CHECKED_FROM..]);
+        self
     }
 
     /// Reads and checks a header. A wrong version is an error of its own, so that it is not taken for damage.

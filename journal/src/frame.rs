@@ -1,59 +1,17 @@
 //! Reading and checking one frame.
 
+use crate::archive::{open_for_reading, sequence_of_any};
+use crate::chain::Chain;
 use crate::format::{
     FRAME_HEADER_LENGTH, FrameHeader, MAX_FRAME_BYTES, SEGMENT_HEADER_LENGTH, SegmentHeader,
 };
-use crate::format::{damaged_header, segment_path, sequence_of};
-use crate::options::StreamKind;
+use crate::format::{damaged_header, segment_path};
 use crate::storage::{Storage, StorageFile, read_full};
 use crate::{JournalError, Problem};
 use machine::{Record, RecordHeader, stride};
 use std::io;
 use std::path::{Path, PathBuf};
 use zerocopy::{FromBytes, IntoBytes};
-
-/// The order that records must have, and how far it has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chain {
-    pub kind: StreamKind,
-    /// Sequence of the last record; one below the first before there is any.
-    pub last: u64,
-    /// Whether that record ends its command. Always true for commands.
-    pub complete: bool,
-    pub records: u64,
-}
-
-impl Chain {
-    pub fn starting_at(kind: StreamKind, first: u64) -> Self {
-        Self { kind, last: first.saturating_sub(1), complete: true, records: 0 }
-    }
-
-    /// The sequence that the next record must have.
-    #[inline]
-    pub fn expected(&self) -> u64 {
-        if self.complete { self.last.saturating_add(1) } else { self.last }
-    }
-
-    /// Last sequence whose records are all there.
-    pub fn last_complete(&self) -> u64 {
-        self.expected().saturating_sub(1)
-    }
-
-    /// Takes the next record; false if it is out of order.
-    #[inline]
-    pub fn accept(&mut self, header: &RecordHeader) -> bool {
-        if header.sequence != self.expected() {
-            return false;
-        }
-        self.last = header.sequence;
-        self.records += 1;
-        self.complete = match self.kind {
-            StreamKind::Commands => true,
-            StreamKind::Events => header.flags & machine::flags::LAST_EVENT != 0,
-        };
-        true
-    }
-}
 
 /// An open segment with a valid header.
 pub(crate) struct Segment {
@@ -70,8 +28,12 @@ impl Segment {
         first_sequence: u64,
         writable: bool,
     ) -> Result<Option<Self>, JournalError> {
-        let path = segment_path(folder, first_sequence);
-        let file = storage.open(&path, writable).map_err(JournalError::io("open", &path))?;
+        let (file, path) = if writable {
+            let path = segment_path(folder, first_sequence);
+            (storage.open(&path, true).map_err(JournalError::io("open", &path))?, path)
+        } else {
+            open_for_reading(storage, folder, first_sequence)?
+        };
         let mut bytes = vec![0; SEGMENT_HEADER_LENGTH];
         let count = read_full(&*file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
         match SegmentHeader::parse(&bytes[..count], &path) {
@@ -93,6 +55,11 @@ impl Segment {
         segment.ok_or_else(|| damaged_header(&segment_path(folder, first), first))
     }
 
+    /// For what checks and cannot be: names the place.
+    pub fn altered(&self, offset: u64, sequence: u64, problem: Problem) -> JournalError {
+        JournalError::Altered { file: self.path.clone(), offset, sequence, problem }
+    }
+
     pub fn io(&self, action: &'static str) -> impl FnOnce(io::Error) -> JournalError {
         JournalError::io(action, &self.path)
     }
@@ -105,8 +72,10 @@ pub(crate) fn list_segments(storage: &dyn Storage, folder: &Path) -> Result<Vec<
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(JournalError::io("list", folder)(error)),
     };
-    let mut firsts: Vec<u64> = names.iter().filter_map(|name| sequence_of(name)).collect();
+    let mut firsts: Vec<u64> = names.iter().filter_map(|name| sequence_of_any(name)).collect();
     firsts.sort_unstable();
+    // For a moment a segment and its archive are both there.
+    firsts.dedup();
     Ok(firsts)
 }
 
@@ -121,6 +90,8 @@ pub(crate) enum Found {
     Bad(Problem),
     /// A valid frame whose sequences do not follow.
     Break { expected: u64, found: u64 },
+    /// A valid frame that does not continue the hash chain, or whose times go back: no failing disk writes that.
+    Altered(Problem),
 }
 
 /// Bytes read at a time.
@@ -231,8 +202,13 @@ impl FrameReader {
         }
         let payload_end = FRAME_HEADER_LENGTH + header.payload_length as usize;
         match check_records(&frame[FRAME_HEADER_LENGTH..payload_end], &header, *chain) {
+            Err(Problem::TimeBack) => Found::Altered(Problem::TimeBack),
             Ok(after) if frame[payload_end..].iter().all(|byte| *byte == 0) => {
-                *chain = after;
+                let hash = chain.hash.after(&frame[..payload_end]);
+                if hash.half() != header.chain {
+                    return Found::Altered(Problem::Chain);
+                }
+                *chain = Chain { hash, ..after };
                 self.payload_start = start + FRAME_HEADER_LENGTH;
                 self.payload_length = header.payload_length as usize;
                 Found::Frame(header)
@@ -275,9 +251,7 @@ fn check_records(payload: &[u8], header: &FrameHeader, mut chain: Chain) -> Resu
         if bytes[length..].iter().any(|byte| *byte != 0) {
             return Err(Problem::Padding);
         }
-        if !chain.accept(record.header()) {
-            return Err(Problem::FrameShape);
-        }
+        chain.accept(record.header())?;
         rest = after;
     }
     let counted = chain.records - before == u64::from(header.record_count);

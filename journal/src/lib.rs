@@ -8,6 +8,8 @@
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
 //! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
 
+mod archive;
+mod chain;
 mod disk;
 mod error;
 mod folder;
@@ -19,7 +21,10 @@ mod reader;
 mod recover;
 mod replay;
 mod scan;
+mod shadow;
 pub mod simulated;
+mod snapshot;
+mod spare;
 mod storage;
 mod tail;
 mod truncate;
@@ -29,8 +34,10 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{ArchiveReport, MIN_KEPT_SEGMENTS, archive};
+pub use chain::{ChainHash, NotAChainHash};
 pub use disk::DiskStorage;
-pub use error::{Difference, JournalError, Problem};
+pub use error::{DamagePlace, Difference, JournalError, Problem};
 pub use folder::{COMMANDS_FOLDER, DataFolder, EVENTS_FOLDER, LOCK_FILE, MARKS_FILE, Mark};
 pub use format::{
     FORMAT_VERSION, FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, MACHINE_NAME_LENGTH, MAX_FRAME_BYTES,
@@ -39,9 +46,15 @@ pub use format::{
 pub use log::{CommandLog, LogError};
 pub use options::{StreamIdentity, StreamKind, StreamOptions};
 pub use reader::{StreamReader, stream_identity};
-pub use recover::{Progress, Recovered, recover};
+pub use recover::{Progress, Recovered, Restored, recover, recover_from_snapshot};
 pub use replay::{ReplayOptions, ReplayReport, replay};
 pub use scan::{Cut, RecoveryReport};
+pub use shadow::{Shadow, SkippedSnapshot};
+pub use snapshot::{
+    Retention, SNAPSHOT_FORMAT_VERSION, SNAPSHOT_HEADER_LENGTH, SNAPSHOT_MAGIC, SNAPSHOTS_FOLDER, Snapshot,
+    SnapshotHeader, SnapshotPlace, SnapshotRefused, SnapshotStore,
+};
+pub use spare::SpaceWatch;
 pub use storage::{SharedStorage, Storage, StorageFile};
-pub use verify::{StreamReport, VerifyReport, verify, verify_stream};
+pub use verify::{StreamReport, VerifyProgress, VerifyReport, verify, verify_stream};
 pub use writer::StreamWriter;

@@ -94,6 +94,10 @@ pub struct StreamOptions {
     /// Bytes that must stay free on the disk beyond the next segment, so that a full disk is met while there is still
     /// room to shut down in order. Default 64 MiB.
     pub reserve_bytes: u64,
+    /// Whether a thread of its own prepares the next segment (allocates it, and with `zero_ahead_bytes` fills it with
+    /// zeros), so that no append waits for that. Default true; false does it when a segment is begun, in an order that a
+    /// simulation can repeat.
+    pub prepare_on_thread: bool,
     /// Whether a full segment is synced before the next one is begun. Default true; false for a stream that is
     /// synced only at shutdown (events), whose writer must not wait.
     pub sync_on_roll: bool,
@@ -107,6 +111,7 @@ impl Default for StreamOptions {
             max_frame_bytes: 1 << 20,
             zero_ahead_bytes: 1 << 20,
             reserve_bytes: 64 << 20,
+            prepare_on_thread: true,
             sync_on_roll: true,
         }
     }

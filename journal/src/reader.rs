@@ -1,7 +1,9 @@
 //! Reading a stream, beside a live writer too.
 
+use crate::archive::open_for_reading;
+use crate::chain::{Chain, ChainHash};
 use crate::format::SEGMENT_HEADER_LENGTH;
-use crate::frame::{Chain, Found, FrameReader, Segment, list_segments};
+use crate::frame::{Found, FrameReader, Segment, list_segments};
 use crate::options::StreamIdentity;
 use crate::storage::SharedStorage;
 use crate::{DiskStorage, JournalError, Problem, tail};
@@ -15,6 +17,7 @@ pub struct StreamReader {
     storage: SharedStorage,
     folder: PathBuf,
     identity: StreamIdentity,
+    first_sequence: u64,
     segment: Segment,
     reader: FrameReader,
     /// Where the current frame starts, and where the next one does.
@@ -56,10 +59,12 @@ impl StreamReader {
         let Some(identity) = segment.header.identity() else {
             return Err(crate::format::damaged_header(&segment.path, first));
         };
+        require_genesis(&segment, &identity)?;
         Ok(Self {
             storage,
             folder: folder.to_path_buf(),
-            chain: Chain::starting_at(identity.kind, first),
+            first_sequence: first,
+            chain: Chain::entering(identity.kind, &segment.header),
             identity,
             segment,
             reader: FrameReader::new(),
@@ -82,6 +87,24 @@ impl StreamReader {
         (&self.segment.path, self.frame_start)
     }
 
+    /// Sequence of the stream's first record, as its first segment is named.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        self.first_sequence
+    }
+
+    /// Whether all records of a frame have been given: there the hash chain is that of the record given last.
+    #[must_use]
+    pub fn is_at_frame_end(&self) -> bool {
+        self.given == self.reader.payload().len()
+    }
+
+    /// The hash chain after the frame that the record given last is in.
+    #[must_use]
+    pub fn chain(&self) -> ChainHash {
+        self.chain.hash
+    }
+
     /// Refuses a stream that is not this one.
     ///
     /// # Errors
@@ -102,7 +125,7 @@ impl StreamReader {
             return Err(JournalError::NotFound { folder: self.folder.clone() });
         };
         self.enter(*first)?;
-        self.chain = Chain::starting_at(self.identity.kind, *first);
+        self.chain = Chain::entering(self.identity.kind, &self.segment.header);
         while let Some(record) = self.peek()? {
             if record.header().sequence >= sequence {
                 break;
@@ -159,7 +182,12 @@ impl StreamReader {
                 // The writer was done with this segment before it named the next: what it holds now is all.
                 match self.read_frame()? {
                     None => return Ok(true),
-                    Some(Problem::Zeros) if self.chain.expected() == expected => self.enter(expected)?,
+                    Some(Problem::Zeros) if self.chain.expected() == expected => {
+                        self.enter(expected)?;
+                        if let Some(problem) = self.chain.refuses(&self.segment.header) {
+                            return Err(self.segment.altered(0, expected, problem));
+                        }
+                    }
                     Some(problem) => {
                         self.judge(problem)?;
                         return Ok(false);
@@ -184,6 +212,7 @@ impl StreamReader {
             }
             Found::Zeros => Ok(Some(Problem::Zeros)),
             Found::Bad(problem) => Ok(Some(problem)),
+            Found::Altered(problem) => Err(self.segment.altered(self.offset, self.chain.expected(), problem)),
             Found::Break { expected, found } => Err(JournalError::OutOfSequence {
                 file: self.segment.path.clone(),
                 offset: self.offset,
@@ -197,11 +226,12 @@ impl StreamReader {
         if first == self.segment.header.first_sequence {
             return Ok(false);
         }
-        let path = crate::format::segment_path(&self.folder, first);
-        match self.storage.open(&path, false) {
+        match open_for_reading(&*self.storage, &self.folder, first) {
             Ok(_) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(JournalError::io("open", path)(error)),
+            Err(JournalError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -272,4 +302,12 @@ impl StreamReader {
             problem,
         }
     }
+}
+
+/// A stream that starts at its beginning starts with the chain's first value.
+pub(crate) fn require_genesis(segment: &Segment, identity: &StreamIdentity) -> Result<(), JournalError> {
+    if segment.header.first_sequence == 1 && segment.header.chain != ChainHash::genesis(identity) {
+        return Err(segment.altered(0, 1, Problem::Chain));
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Start-up: re-execute the commands, and make the events stream what they give.
 
 use crate::replay::{Compare, Marks};
+use crate::shadow::{Shadow, SkippedSnapshot};
+use crate::snapshot::Snapshot;
 use crate::{
     DataFolder, JournalError, RecoveryReport, StreamIdentity, StreamKind, StreamOptions, StreamReader,
     StreamWriter,
@@ -63,28 +65,125 @@ pub fn recover<M: StateMachine>(
     on_event: &mut dyn FnMut(Record<'_>),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, JournalError> {
-    let storage = folder.storage();
-    let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
-    let marked = Marks::read(folder)?.last_sequence();
-    let (commands, commands_report) =
-        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), marked)?;
-    let last_sequence = commands.last_sequence();
-    if last_sequence > 0 && commands_report.first_sequence != 1 {
-        let first_sequence = commands_report.first_sequence;
-        return Err(JournalError::MissingStart { folder: folder.commands(), first_sequence });
+    let opened = open::<M>(folder, parameters, options)?;
+    opened.require_start(folder)?;
+    execute(folder, opened, machine, Base::default(), on_event, progress)
+}
+
+/// A machine that was recovered with the help of a snapshot.
+pub struct Restored<M> {
+    /// The machine.
+    pub machine: M,
+    /// The journal.
+    pub recovered: Recovered,
+    /// The snapshot it started from; `None` for the journal's beginning.
+    pub from_snapshot: Option<u64>,
+    /// Newer snapshots that were not used, and why: worth telling.
+    pub skipped: Vec<SkippedSnapshot>,
+}
+
+/// Like [`recover`], from the newest snapshot that checks, belongs to this journal and is not ahead of its events.
+/// `machine` makes a new machine. `on_event` sees only the events after the snapshot.
+///
+/// # Errors
+/// As for [`recover`]. A snapshot that cannot be used is no error, unless the segments before it are gone.
+pub fn recover_from_snapshot<M: Snapshot>(
+    folder: &DataFolder,
+    machine: &mut dyn FnMut() -> M,
+    parameters: &[u8],
+    options: (&StreamOptions, &StreamOptions),
+    on_event: &mut dyn FnMut(Record<'_>),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Restored<M>, JournalError> {
+    let opened = open::<M>(folder, parameters, options)?;
+    // What lies between the events' end and a later snapshot could not be computed again.
+    let at_most = opened.commands.last_sequence().min(opened.events.last_sequence());
+    let shadow = Shadow::open_at_most(folder, parameters, at_most, machine)?;
+    let (from_snapshot, skipped) = (shadow.started_from(), shadow.skipped().to_vec());
+    let base = Base { sequence: shadow.sequence(), timestamp_ns: shadow.timestamp_ns() };
+    if from_snapshot.is_none() {
+        opened.require_start(folder)?;
     }
-    let mut marks = Marks::open(folder, last_sequence)?;
+    let mut machine = shadow.into_machine();
+    let recovered = execute(folder, opened, &mut machine, base, on_event, progress)?;
+    Ok(Restored { machine, recovered, from_snapshot, skipped })
+}
+
+/// The place that a machine has come to already.
+#[derive(Clone, Copy, Default)]
+struct Base {
+    sequence: u64,
+    timestamp_ns: u64,
+}
+
+/// Both streams, ready for appending.
+struct Opened {
+    commands: StreamWriter,
+    commands_report: RecoveryReport,
+    events: StreamWriter,
+    events_report: RecoveryReport,
+    events_removed_up_to: Option<u64>,
+    marks: Marks,
+}
+
+impl Opened {
+    /// Refuses streams whose first segments are gone.
+    fn require_start(&self, folder: &DataFolder) -> Result<(), JournalError> {
+        for (last, report, stream) in [
+            (self.commands.last_sequence(), &self.commands_report, folder.commands()),
+            (self.events.last_sequence(), &self.events_report, folder.events()),
+        ] {
+            if last > 0 && report.first_sequence != 1 {
+                return Err(JournalError::MissingStart {
+                    folder: stream,
+                    first_sequence: report.first_sequence,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens both streams, cuts their torn tails, and removes events that no command stands behind.
+fn open<M: StateMachine>(
+    folder: &DataFolder,
+    parameters: &[u8],
+    options: (&StreamOptions, &StreamOptions),
+) -> Result<Opened, JournalError> {
+    let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
+    let known = Marks::read(folder)?;
+    let (commands, commands_report) =
+        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), known.all())?;
+    let last_sequence = commands.last_sequence();
+    let marks = Marks::open(folder, last_sequence)?;
     let identity = StreamIdentity { kind: StreamKind::Events, ..identity };
     let (mut events, events_report) =
-        StreamWriter::open(&folder.events(), &identity, options.1, storage.clone())?;
-    if events.last_sequence() > 0 && events_report.first_sequence != 1 {
-        let first_sequence = events_report.first_sequence;
-        return Err(JournalError::MissingStart { folder: folder.events(), first_sequence });
-    }
+        StreamWriter::open(&folder.events(), &identity, options.1, folder.storage())?;
     let events_removed_up_to = Some(events.last_sequence()).filter(|last| *last > last_sequence);
     events.truncate_after(last_sequence)?;
+    Ok(Opened { commands, commands_report, events, events_report, events_removed_up_to, marks })
+}
 
-    let stored = StreamReader::open_with(&folder.events(), storage.clone())?;
+/// Executes the commands after `base`, compares the events that are stored and appends those that are not.
+fn execute<M: StateMachine>(
+    folder: &DataFolder,
+    opened: Opened,
+    machine: &mut M,
+    base: Base,
+    on_event: &mut dyn FnMut(Record<'_>),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, JournalError> {
+    let Opened { commands, commands_report, mut events, events_report, events_removed_up_to, mut marks } =
+        opened;
+    let storage = folder.storage();
+    let last_sequence = commands.last_sequence();
+    let mut stored = StreamReader::open_with(&folder.events(), storage.clone())?;
+    let mut reader = StreamReader::open_with(&folder.commands(), storage)?;
+    if base.sequence > 0 {
+        stored.seek(base.sequence + 1)?;
+        reader.seek(base.sequence + 1)?;
+        marks.pass(base.sequence);
+    }
     let mut run = Run {
         stored: Compare::new(stored),
         stored_last: events.last_sequence(),
@@ -92,8 +191,7 @@ pub fn recover<M: StateMachine>(
         buffer: EventBuffer::with_capacity(BATCH_BYTES + 2 * machine.max_event_bytes()),
         appended: 0,
     };
-    let mut reader = StreamReader::open_with(&folder.commands(), storage)?;
-    let mut last_timestamp_ns = 0;
+    let mut last_timestamp_ns = base.timestamp_ns;
     while let Some(command) = reader.next()? {
         let sequence = command.header().sequence;
         last_timestamp_ns = command.header().timestamp_ns;

@@ -12,13 +12,15 @@ pub struct ReplayOptions {
     pub parameters: Vec<u8>,
     /// Last sequence to execute; `u64::MAX` for all.
     pub up_to: u64,
+    /// Time of the last command to execute, nanoseconds since the Unix epoch; `u64::MAX` for all.
+    pub until_ns: u64,
     /// Whether the stored events are compared. Without, the machine alone is measured.
     pub compare_events: bool,
 }
 
 impl Default for ReplayOptions {
     fn default() -> Self {
-        Self { parameters: Vec::new(), up_to: u64::MAX, compare_events: true }
+        Self { parameters: Vec::new(), up_to: u64::MAX, until_ns: u64::MAX, compare_events: true }
     }
 }
 
@@ -90,7 +92,7 @@ pub(crate) fn replay_folder<M: StateMachine>(
     let mut buffer = EventBuffer::with_capacity(machine.max_event_bytes());
     while let Some(command) = commands.next()? {
         let sequence = command.header().sequence;
-        if sequence > options.up_to {
+        if sequence > options.up_to || command.header().timestamp_ns > options.until_ns {
             break;
         }
         buffer.clear();
@@ -101,7 +103,8 @@ pub(crate) fn replay_folder<M: StateMachine>(
         }
         match marks.check(sequence, || machine.state_hash()) {
             Err(JournalError::StateHash { sequence, expected, found }) => {
-                report.mark_difference = Some((Mark { sequence, state_hash: expected }, found));
+                let mark = Mark { sequence, state_hash: expected, chain: None };
+                report.mark_difference = Some((mark, found));
                 break;
             }
             other => other?,
@@ -110,7 +113,7 @@ pub(crate) fn replay_folder<M: StateMachine>(
             progress(Progress { sequence, last_sequence: options.up_to });
         }
     }
-    if report.is_good() && options.up_to == u64::MAX {
+    if report.is_good() && options.up_to == u64::MAX && options.until_ns == u64::MAX {
         commands.check_end()?;
         marks.check_end(folder, report.last_sequence)?;
     }
@@ -221,9 +224,14 @@ impl Marks {
         Ok(Self { marks, next: 0, checked: 0 })
     }
 
-    /// Sequence of the last mark; 0 when there is none.
-    pub fn last_sequence(&self) -> u64 {
-        self.marks.last().map_or(0, |mark| mark.sequence)
+    /// All of them, in order of their sequences.
+    pub fn all(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// Leaves out those up to `sequence`.
+    pub fn pass(&mut self, sequence: u64) {
+        self.next = self.marks.partition_point(|mark| mark.sequence <= sequence);
     }
 
     /// Reads the marks and refuses a commands stream that ends before one of them.

@@ -1,10 +1,13 @@
 //! Reading a whole stream: where it ends well, and whether what follows is a torn tail or damage.
 
+use crate::archive::open_for_reading;
+use crate::chain::Chain;
 use crate::format::{SEGMENT_HEADER_LENGTH, damaged_header, segment_path};
-use crate::frame::{Chain, Found, FrameReader, Segment, list_segments};
+use crate::frame::{Found, FrameReader, Segment, list_segments};
 use crate::options::StreamIdentity;
+use crate::reader::require_genesis;
 use crate::storage::{Storage, read_full};
-use crate::{JournalError, Problem, tail};
+use crate::{JournalError, Mark, Problem, tail};
 use std::path::{Path, PathBuf};
 
 /// A torn tail that was (or, read-only, would be) cut. None of it had been synced, so none of it was acknowledged.
@@ -64,31 +67,43 @@ struct Scanner<'a> {
     firsts: Vec<u64>,
     reader: FrameReader,
     scan: Scan,
-    known_durable: u64,
+    /// What something outside of the stream knows of it, in order.
+    marks: &'a [Mark],
+    /// The first of them that has not been passed.
+    next_mark: usize,
+    progress: &'a mut dyn FnMut(u64),
+    progress_at: u64,
 }
 
-/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched. `known_durable` is
-/// the last sequence that something outside of the stream (a mark) knows to have been synced; 0 for nothing.
+/// Calls of the progress function are this many bytes apart.
+const PROGRESS_BYTES: u64 = 16 << 20;
+
+/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched. `marks`, in order
+/// of their sequences, are what something outside of the stream knows: that it was synced up to them, and with which
+/// value of the hash chain. `progress` is told the good bytes so far, now and then.
 pub(crate) fn scan(
     storage: &dyn Storage,
     folder: &Path,
     expected: &StreamIdentity,
     check_identity: bool,
-    known_durable: u64,
+    marks: &[Mark],
+    progress: &mut dyn FnMut(u64),
 ) -> Result<Scan, JournalError> {
     let firsts = list_segments(storage, folder)?;
     let first_sequence = firsts.first().copied().unwrap_or(1);
     let scan = Scan {
         segments: Vec::new(),
         first_sequence,
-        chain: Chain::starting_at(expected.kind, first_sequence),
+        chain: Chain::starting_at(expected, first_sequence),
         end: 0,
         identity: None,
         frames: 0,
         bytes: 0,
         cut: None,
     };
-    let mut scanner = Scanner { storage, folder, firsts, reader: FrameReader::new(), scan, known_durable };
+    let reader = FrameReader::new();
+    let mut scanner =
+        Scanner { storage, folder, firsts, reader, scan, marks, next_mark: 0, progress, progress_at: 0 };
     for index in 0..scanner.firsts.len() {
         let wanted = scanner.scan.identity.clone();
         let wanted = if check_identity { Some(expected.clone()) } else { wanted };
@@ -109,13 +124,17 @@ impl Scanner<'_> {
         if let Some(wanted) = wanted {
             segment.header.require(&wanted, &segment.path)?;
         }
-        let identity = segment.header.identity();
-        if index == 0
-            && let Some(identity) = &identity
-        {
-            self.scan.chain.kind = identity.kind;
+        let Some(identity) = segment.header.identity() else {
+            return Err(damaged_header(&segment.path, first));
+        };
+        if index == 0 {
+            require_genesis(&segment, &identity)?;
+            self.scan.chain = Chain::entering(identity.kind, &segment.header);
+            self.next_mark = self.marks.partition_point(|mark| mark.sequence < first);
+        } else if let Some(problem) = self.scan.chain.refuses(&segment.header) {
+            return Err(segment.altered(0, first, problem));
         }
-        self.scan.identity = identity;
+        self.scan.identity = Some(identity);
         self.scan.segments.push(first);
         let end = self.frames(&segment)?;
         self.scan.end = end.offset;
@@ -133,7 +152,11 @@ impl Scanner<'_> {
             match found {
                 Found::Frame(header) => {
                     self.scan.frames += 1;
+                    self.check_marks(segment, offset)?;
                     offset += header.total_length(segment.header.frame_alignment);
+                }
+                Found::Altered(problem) => {
+                    return Err(segment.altered(offset, self.scan.chain.expected(), problem));
                 }
                 Found::Zeros => return Ok(SegmentEnd { offset, problem: None }),
                 Found::Bad(problem) => return Ok(SegmentEnd { offset, problem: Some(problem) }),
@@ -143,6 +166,24 @@ impl Scanner<'_> {
                 }
             }
         }
+    }
+
+    /// Compares the hash chain with the marks that the frame at `offset`, read last, has reached.
+    fn check_marks(&mut self, segment: &Segment, offset: u64) -> Result<(), JournalError> {
+        let (last, hash) = (self.scan.chain.last, self.scan.chain.hash);
+        while let Some(mark) = self.marks.get(self.next_mark).filter(|mark| mark.sequence <= last) {
+            let anchored = mark.chain.is_none_or(|chain| mark.sequence == last && chain == hash);
+            if !anchored {
+                return Err(segment.altered(offset, mark.sequence, Problem::Anchor));
+            }
+            self.next_mark += 1;
+        }
+        let bytes = self.scan.bytes + offset;
+        if bytes >= self.progress_at {
+            (self.progress)(bytes);
+            self.progress_at = bytes + PROGRESS_BYTES;
+        }
+        Ok(())
     }
 
     /// Decides what the end of a segment's good frames means; true when the next segment continues the stream.
@@ -160,7 +201,10 @@ impl Scanner<'_> {
             }
             _ => {}
         }
-        if tail.claims || self.known_durable >= missing || self.later_claims(index + 1, missing)? {
+        if tail.claims
+            || self.marks.last().is_some_and(|mark| mark.sequence >= missing)
+            || self.later_claims(index + 1, missing)?
+        {
             return Err(self.damage(index, segment, end, clean, missing));
         }
         self.scan.cut = Some(Cut {
@@ -218,7 +262,7 @@ impl Scanner<'_> {
         let first = self.firsts[index];
         let path = segment_path(self.folder, first);
         let is_last = index + 1 == self.firsts.len();
-        if !is_last || first != self.scan.chain.expected() || !self.is_blank(&path)? {
+        if !is_last || first != self.scan.chain.expected() || !self.is_blank(&path, first)? {
             return Err(damaged_header(&path, first));
         }
         let file = self.scan.segments.last().map_or(path.clone(), |last| segment_path(self.folder, *last));
@@ -233,8 +277,8 @@ impl Scanner<'_> {
     }
 
     /// Whether a file holds nothing behind where a segment header would end.
-    fn is_blank(&self, path: &Path) -> Result<bool, JournalError> {
-        let file = self.storage.open(path, false).map_err(JournalError::io("open", path))?;
+    fn is_blank(&self, path: &Path, first: u64) -> Result<bool, JournalError> {
+        let (file, _) = open_for_reading(self.storage, self.folder, first)?;
         let mut buffer = vec![0; 1 << 20];
         let mut offset = SEGMENT_HEADER_LENGTH as u64;
         loop {

@@ -25,8 +25,23 @@ pub enum Fault {
     SyncError,
     /// One write writes only half.
     ShortWrite,
+    /// One rename fails.
+    RenameError,
+    /// One reservation of space fails.
+    AllocateError,
+    /// One creation or removal of a file, or one sync of a folder, fails.
+    FolderError,
     /// This operation and all after it fail: call [`SimulatedStorage::power_loss`] next.
     PowerLoss,
+}
+
+/// How reading fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// One read fails, as from a bad sector.
+    Error,
+    /// One read gives only half, though the file goes on.
+    Short,
 }
 
 #[derive(Clone)]
@@ -35,7 +50,7 @@ enum Change {
     Resize(u64),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Inode {
     live: Vec<u8>,
     durable: Vec<u8>,
@@ -63,7 +78,11 @@ struct Disk {
     capacity: Option<u64>,
     fault: Option<(u64, Fault)>,
     operations: u64,
+    read_fault: Option<(u64, ReadFault)>,
+    reads: u64,
     dead: bool,
+    /// Nanoseconds since the disk was made.
+    elapsed_ns: u64,
 }
 
 /// The disk.
@@ -121,6 +140,18 @@ impl SimulatedStorage {
         disk.fault = Some((disk.operations + operations, fault));
     }
 
+    /// Lets the read after the next `reads` fail.
+    pub fn fail_read_after(&self, reads: u64, fault: ReadFault) {
+        let mut disk = lock(&self.disk);
+        disk.read_fault = Some((disk.reads + reads, fault));
+    }
+
+    /// Whether the fault of [`SimulatedStorage::fail_read_after`] is still to come.
+    #[must_use]
+    pub fn read_fault_is_pending(&self) -> bool {
+        lock(&self.disk).read_fault.is_some()
+    }
+
     /// Changing operations so far: writes, syncs, creations, renames, removals.
     #[must_use]
     pub fn operations(&self) -> u64 {
@@ -165,6 +196,28 @@ impl SimulatedStorage {
         inode.pending.clear();
     }
 
+    /// Lets time pass.
+    pub fn advance_time(&self, by_ns: u64) {
+        lock(&self.disk).elapsed_ns += by_ns;
+    }
+
+    /// A copy of the disk as it is, with all that is not durable yet.
+    #[must_use]
+    pub fn copy_unsettled(&self) -> Self {
+        let disk = lock(&self.disk);
+        let copy = Disk {
+            inodes: disk.inodes.clone(),
+            names: disk.names.clone(),
+            durable_names: disk.durable_names.clone(),
+            pending_names: disk.pending_names.clone(),
+            next_inode: disk.next_inode,
+            capacity: disk.capacity,
+            elapsed_ns: disk.elapsed_ns,
+            ..Disk::default()
+        };
+        Self { disk: Arc::new(Mutex::new(copy)) }
+    }
+
     /// A copy of the live disk, all of it durable, to damage again and again.
     #[must_use]
     pub fn copy(&self) -> Self {
@@ -178,6 +231,7 @@ impl SimulatedStorage {
             durable_names: disk.names.clone(),
             next_inode: disk.next_inode,
             capacity: disk.capacity,
+            elapsed_ns: disk.elapsed_ns,
             ..Disk::default()
         };
         Self { disk: Arc::new(Mutex::new(copy)) }
@@ -286,9 +340,22 @@ impl Disk {
                 Err(io::Error::other("power is off"))
             }
             Fault::NoSpace => Err(io::ErrorKind::StorageFull.into()),
-            Fault::WriteError => Err(io::Error::other("simulated write error")),
+            Fault::WriteError | Fault::RenameError | Fault::AllocateError | Fault::FolderError => {
+                Err(io::Error::other("simulated disk error"))
+            }
             Fault::SyncError | Fault::ShortWrite => Ok(Some(fault)),
         }
+    }
+
+    /// Counts a read; says which fault strikes it.
+    fn read(&mut self) -> Option<ReadFault> {
+        self.reads += 1;
+        let (at, fault) = self.read_fault?;
+        if self.reads <= at {
+            return None;
+        }
+        self.read_fault = None;
+        Some(fault)
     }
 
     fn used(&self) -> u64 {
@@ -318,9 +385,15 @@ fn inode(disk: &mut Disk, id: u64) -> io::Result<&mut Inode> {
 impl StorageFile for SimulatedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.with(|disk, id| {
+            let fault = disk.read();
             let live = &inode(disk, id)?.live;
             let rest = live.get(offset as usize..).unwrap_or_default();
-            let count = rest.len().min(buffer.len());
+            let mut count = rest.len().min(buffer.len());
+            match fault {
+                Some(ReadFault::Error) => return Err(io::Error::other("simulated read error")),
+                Some(ReadFault::Short) => count = count.div_ceil(2),
+                None => {}
+            }
             buffer[..count].copy_from_slice(&rest[..count]);
             Ok(count)
         })
@@ -363,7 +436,7 @@ impl StorageFile for SimulatedFile {
 
     fn allocate(&self, length: u64) -> io::Result<()> {
         self.with(|disk, id| {
-            disk.operation(&[])?;
+            disk.operation(&[Fault::AllocateError])?;
             let (used, capacity) = (disk.used(), disk.capacity.unwrap_or(u64::MAX));
             let inode = inode(disk, id)?;
             let more = length.saturating_sub(inode.live.len() as u64);
@@ -393,7 +466,7 @@ impl Storage for SimulatedStorage {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         if disk.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -412,7 +485,7 @@ impl Storage for SimulatedStorage {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::RenameError])?;
         if !disk.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -422,7 +495,7 @@ impl Storage for SimulatedStorage {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         if !disk.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -436,7 +509,7 @@ impl Storage for SimulatedStorage {
 
     fn sync_folder(&self, _folder: &Path) -> io::Result<()> {
         let mut disk = lock(&self.disk);
-        disk.operation(&[])?;
+        disk.operation(&[Fault::FolderError])?;
         let disk = &mut *disk;
         for naming in disk.pending_names.drain(..) {
             apply_naming(&mut disk.durable_names, &naming);
@@ -450,6 +523,6 @@ impl Storage for SimulatedStorage {
     }
 
     fn now_ns(&self) -> u64 {
-        1_700_000_000_000_000_000
+        1_700_000_000_000_000_000 + lock(&self.disk).elapsed_ns
     }
 }

@@ -1,7 +1,8 @@
 //! Cutting the end of a stream on purpose: events that no command stands behind.
 
+use crate::chain::Chain;
 use crate::format::{FrameHeader, SEGMENT_HEADER_LENGTH, segment_path};
-use crate::frame::{Chain, Found, FrameReader, Segment, list_segments, split_record};
+use crate::frame::{Found, FrameReader, Segment, list_segments, split_record};
 use crate::scan::Cut;
 use crate::storage::write_all;
 use crate::writer::reopen;
@@ -50,8 +51,7 @@ impl StreamWriter {
         let kept = firsts.iter().rposition(|first| *first <= sequence).unwrap_or(0);
         let Some(first) = firsts.get(kept).copied() else { return Ok(()) };
         for later in firsts[kept + 1..].iter().rev() {
-            let path = segment_path(&self.folder, *later);
-            self.storage.remove(&path).map_err(JournalError::io("remove", &path))?;
+            crate::archive::remove(&*self.storage, &self.folder, *later)?;
             self.storage.sync_folder(&self.folder).map_err(JournalError::io("sync", &self.folder))?;
         }
         let segment = Segment::require(&*self.storage, &self.folder, first)?;
@@ -90,8 +90,7 @@ impl StreamWriter {
 fn find(segment: &Segment, kind: crate::StreamKind, sequence: u64) -> Result<Place, JournalError> {
     let mut reader = FrameReader::new();
     let mut offset = SEGMENT_HEADER_LENGTH as u64;
-    // A segment may begin in the middle of a command's events; its first sequence is expected all the same.
-    let mut chain = Chain::starting_at(kind, segment.header.first_sequence);
+    let mut chain = Chain::entering(kind, &segment.header);
     loop {
         let before = chain;
         match reader.read(segment, offset, &mut chain).map_err(segment.io("read"))? {
@@ -119,7 +118,7 @@ fn split(
     let mut kept = 0;
     while let Some((bytes, after)) = split_record(rest) {
         let Ok(record) = Record::parse(bytes) else { break };
-        if record.header().sequence > sequence || !chain.accept(record.header()) {
+        if record.header().sequence > sequence || chain.accept(record.header()).is_err() {
             break;
         }
         kept += bytes.len();
@@ -128,11 +127,13 @@ fn split(
     if kept == 0 {
         return (before, None);
     }
-    let header = FrameHeader {
+    let mut header = FrameHeader {
         payload_length: kept as u32,
         record_count: (chain.records - before.records) as u32,
         sequence_span: (chain.last - header.first_sequence) as u32,
         ..header
     };
+    chain.hash = before.hash.after(&[header.as_bytes(), &payload[..kept]].concat());
+    header.chain = chain.hash.half();
     (chain, Some((header, payload[..kept].to_vec())))
 }

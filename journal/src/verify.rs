@@ -1,9 +1,11 @@
-//! Read-only checks of checksums, continuity and shape.
+//! Read-only checks of checksums, hash chain, continuity and shape.
 
+use crate::archive::open_for_reading;
+use crate::frame::list_segments;
 use crate::options::{StreamIdentity, StreamKind};
 use crate::scan::{Cut, scan};
 use crate::storage::SharedStorage;
-use crate::{DataFolder, DiskStorage, JournalError, Problem};
+use crate::{ChainHash, DataFolder, DiskStorage, JournalError, Mark, Problem};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +30,11 @@ pub struct StreamReport {
     pub last_sequence: u64,
     /// Whether the last command's events are all there; true for commands.
     pub complete: bool,
+    /// Time of the last record, nanoseconds since the Unix epoch; 0 when there is none.
+    pub last_timestamp_ns: u64,
+    /// The hash chain after the last record. Keep it, with the last sequence, where the writer of the journal cannot
+    /// reach it: a later check against it shows whether anything up to there has been changed.
+    pub chain: ChainHash,
     /// A torn tail: not damage, and cut at the next start.
     pub torn_tail: Option<Cut>,
 }
@@ -49,22 +56,73 @@ impl VerifyReport {
     }
 }
 
+/// How much of a check is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifyProgress {
+    /// Bytes checked.
+    pub bytes: u64,
+    /// Bytes of all segments, those not written to yet included: the check may end before it has come to so many.
+    pub total_bytes: u64,
+}
+
 /// Checks both streams of a data folder. Beside a live writer the frame being written may show as a torn tail.
+/// `anchors` are values of the commands' hash chain that someone has kept; the folder's marks are checked, too.
 ///
 /// # Errors
 /// When the folder is no data folder. Damage is in the report.
-pub fn verify(folder: &Path) -> Result<VerifyReport, JournalError> {
-    let folder = DataFolder::inspect(folder)?;
+pub fn verify(
+    folder: &Path,
+    anchors: &[(u64, ChainHash)],
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, JournalError> {
+    verify_folder(&DataFolder::inspect(folder)?, anchors, progress)
+}
+
+pub(crate) fn verify_folder(
+    folder: &DataFolder,
+    anchors: &[(u64, ChainHash)],
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, JournalError> {
     let storage = folder.storage();
-    let marked = folder.marks()?.iter().map(|mark| mark.sequence).max().unwrap_or(0);
-    let commands = verify_with(&folder.commands(), &storage, marked).and_then(|report| {
-        if report.last_sequence < marked {
-            let (folder, last_sequence) = (folder.commands(), report.last_sequence);
-            return Err(JournalError::MarkBeyondEnd { folder, last_sequence, mark_sequence: marked });
-        }
-        Ok(report)
-    });
-    Ok(VerifyReport { commands, events: verify_with(&folder.events(), &storage, 0) })
+    let total_bytes = stream_bytes(&storage, &folder.commands())? + stream_bytes(&storage, &folder.events())?;
+    let mut done = 0;
+    let mut note = |bytes| progress(VerifyProgress { bytes, total_bytes });
+    let commands = verify_commands(folder, anchors, &mut note);
+    done += commands.as_ref().map_or(0, |report| report.bytes);
+    let events = verify_with(&folder.events(), &storage, &[], &mut |bytes| note(done + bytes));
+    Ok(VerifyReport { commands, events })
+}
+
+fn verify_commands(
+    folder: &DataFolder,
+    anchors: &[(u64, ChainHash)],
+    progress: &mut dyn FnMut(u64),
+) -> Result<StreamReport, JournalError> {
+    let anchor = |(sequence, chain): &(u64, ChainHash)| Mark {
+        sequence: *sequence,
+        state_hash: 0,
+        chain: Some(*chain),
+    };
+    let mut marks: Vec<Mark> = folder.marks()?.into_iter().chain(anchors.iter().map(anchor)).collect();
+    marks.sort_by_key(|mark| mark.sequence);
+    let report = verify_with(&folder.commands(), &folder.storage(), &marks, progress)?;
+    match marks.last() {
+        Some(mark) if mark.sequence > report.last_sequence => Err(JournalError::MarkBeyondEnd {
+            folder: folder.commands(),
+            last_sequence: report.last_sequence,
+            mark_sequence: mark.sequence,
+        }),
+        _ => Ok(report),
+    }
+}
+
+fn stream_bytes(storage: &SharedStorage, folder: &Path) -> Result<u64, JournalError> {
+    let mut total = 0;
+    for first in list_segments(&**storage, folder)? {
+        let (file, path) = open_for_reading(&**storage, folder, first)?;
+        total += file.length().map_err(JournalError::io("read", &path))?;
+    }
+    Ok(total)
 }
 
 /// Checks one stream.
@@ -73,18 +131,19 @@ pub fn verify(folder: &Path) -> Result<VerifyReport, JournalError> {
 /// [`JournalError::NotFound`], or the first damage with segment and offset.
 pub fn verify_stream(folder: &Path) -> Result<StreamReport, JournalError> {
     let storage: SharedStorage = Arc::new(DiskStorage);
-    verify_with(folder, &storage, 0)
+    verify_with(folder, &storage, &[], &mut |_| {})
 }
 
 pub(crate) fn verify_with(
     folder: &Path,
     storage: &SharedStorage,
-    known_durable: u64,
+    marks: &[Mark],
+    progress: &mut dyn FnMut(u64),
 ) -> Result<StreamReport, JournalError> {
     // The stream says itself what it is; only the kind of an empty one must be given.
     let unknown =
         StreamIdentity { kind: StreamKind::Commands, machine: String::new(), parameters: Vec::new() };
-    let scan = scan(&**storage, folder, &unknown, false, known_durable)?;
+    let scan = scan(&**storage, folder, &unknown, false, marks, progress)?;
     if scan.identity.is_none() && scan.cut.is_none() {
         return Err(JournalError::NotFound { folder: folder.to_path_buf() });
     }
@@ -98,6 +157,8 @@ pub(crate) fn verify_with(
         first_sequence: scan.first_sequence,
         last_sequence: scan.chain.last,
         complete: scan.chain.complete,
+        last_timestamp_ns: scan.chain.last_timestamp_ns,
+        chain: scan.chain.hash,
         torn_tail: scan.cut,
     })
 }

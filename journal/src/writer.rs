@@ -1,12 +1,15 @@
 //! Appending to a stream.
 
-use crate::JournalError;
+use crate::archive::is_archived;
+use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, SEGMENT_HEADER_LENGTH, SPARE_NAME};
 use crate::format::{SegmentHeader, segment_path};
-use crate::frame::{Chain, Segment, record_checksum};
+use crate::frame::{Segment, record_checksum};
 use crate::options::{StreamIdentity, StreamOptions};
 use crate::scan::{RecoveryReport, Scan, scan};
+use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
 use crate::storage::{SharedStorage, StorageFile, write_all};
+use crate::{JournalError, Mark, Problem};
 use machine::{HEADER_LENGTH, RecordHeader, stride};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,8 +27,9 @@ pub struct StreamWriter {
     pub(crate) chain: Chain,
     /// Up to where the current segment is known to have been written, with frames or zeros.
     pub(crate) zeroed_to: u64,
-    /// The preallocated next segment.
-    spare: Option<Box<dyn StorageFile>>,
+    /// Prepares the next segment.
+    pub(crate) spares: SpareMaker,
+    space: SpaceWatch,
     /// The frame being built, in aligned memory.
     words: Vec<u64>,
     pub(crate) durable_sequence: u64,
@@ -35,11 +39,11 @@ pub struct StreamWriter {
     failed: bool,
 }
 
-/// Zeros written ahead, a piece at a time.
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-
 /// Zeros pay for themselves when they serve at least this many frames: a frame of 256 KiB is synced sooner without.
 const ZERO_AHEAD_FRAMES: u64 = 16;
+
+/// The helper is told how full the segment is each time that so many bytes (two to the power of this) are.
+const PACE_BITS: u32 = 20;
 
 /// A frame in the writer's buffer, not written yet.
 struct Built {
@@ -60,11 +64,11 @@ impl StreamWriter {
         options: &StreamOptions,
         storage: SharedStorage,
     ) -> Result<(Self, RecoveryReport), JournalError> {
-        Self::open_knowing(folder, identity, options, storage, 0)
+        Self::open_knowing(folder, identity, options, storage, &[])
     }
 
-    /// As [`StreamWriter::open`], where something outside of the stream, such as a mark, knows that it was synced up to
-    /// `known_durable`: then what does not check below it is damage, not a torn tail.
+    /// As [`StreamWriter::open`], where `marks`, in order of their sequences, tell that the stream was synced up to
+    /// them: then what does not check below the last is damage, not a torn tail.
     ///
     /// # Errors
     /// As [`StreamWriter::open`].
@@ -73,12 +77,12 @@ impl StreamWriter {
         identity: &StreamIdentity,
         options: &StreamOptions,
         storage: SharedStorage,
-        known_durable: u64,
+        marks: &[Mark],
     ) -> Result<(Self, RecoveryReport), JournalError> {
         options.validate()?;
         identity.validate()?;
         create_folder(&storage, folder)?;
-        let scan = scan(&*storage, folder, identity, true, known_durable)?;
+        let scan = scan(&*storage, folder, identity, true, marks, &mut |_| {})?;
         apply_cut(&storage, folder, &scan)?;
         let mut writer = Self::on_scan(storage, folder, identity, options, &scan)?;
         let mut report = RecoveryReport {
@@ -102,15 +106,28 @@ impl StreamWriter {
         options: &StreamOptions,
         scan: &Scan,
     ) -> Result<Self, JournalError> {
-        let spare = make_spare(&storage, folder, options)?;
-        let (segment, offset, spare) = if let Some(last) = scan.segments.last() {
+        let mut spares = SpareMaker::new(&storage, folder, options)?;
+        let mut zeroed_to = 0;
+        let (segment, offset) = if let Some(last) = scan.segments.last() {
             sync_segments(&storage, folder, &scan.segments)?;
-            (reopen(&storage, folder, *last)?, scan.end, spare)
+            (reopen(&storage, folder, *last)?, scan.end)
         } else {
             let first = scan.chain.expected();
-            let segment = adopt_spare(&storage, folder, identity, options, spare, first, first - 1)?;
-            let spare = make_spare(&storage, folder, options)?;
-            (segment, SEGMENT_HEADER_LENGTH as u64, spare)
+            let start = SegmentHeader {
+                first_sequence: first,
+                durable_sequence: first - 1,
+                chain: scan.chain.hash,
+                ..SegmentHeader::blank(identity)
+            };
+            let spare = spares.take()?;
+            zeroed_to = spare.zeroed_to;
+            let segment = adopt_spare(&storage, folder, options, spare.file, start)?;
+            spares.request()?;
+            spares.tend()?;
+            if !spares.is_expected() {
+                return Err(disk_full(&storage, folder, options));
+            }
+            (segment, SEGMENT_HEADER_LENGTH as u64)
         };
         Ok(Self {
             storage,
@@ -120,8 +137,9 @@ impl StreamWriter {
             segment,
             offset,
             chain: scan.chain,
-            zeroed_to: offset,
-            spare: Some(spare),
+            zeroed_to: zeroed_to.max(offset),
+            spares,
+            space: SpaceWatch::default(),
             words: vec![0; options.max_frame_bytes as usize / 8],
             durable_sequence: scan.chain.last_complete(),
             dirty: false,
@@ -160,6 +178,37 @@ impl StreamWriter {
         })
     }
 
+    /// Whether `bytes` of records can be appended without another segment, or with one that is there or being made. When
+    /// not, the disk is full: the caller keeps its batch and asks again later; room may be made meanwhile.
+    ///
+    /// # Errors
+    /// What the disk says, other than that it is full; the writer is stopped after it.
+    pub fn has_room(&mut self, bytes: usize) -> Result<bool, JournalError> {
+        self.guarded(|writer| {
+            let room = writer.segment.header.segment_bytes - writer.offset;
+            let frame = u64::from(writer.options.max_frame_bytes);
+            let alignment = u64::from(writer.options.frame_alignment);
+            // Each frame but the last is at least half full, or it would have taken the next record (16 records or
+            // more fit any frame, or a record is alone in it).
+            let frames = 2 * (bytes as u64).div_ceil(frame) + 1;
+            let needed = bytes as u64 + frames * (FRAME_HEADER_LENGTH as u64 + alignment);
+            if needed > room {
+                writer.spares.settle()?;
+            } else {
+                writer.spares.tend()?;
+            }
+            let expected = writer.spares.is_expected();
+            writer.space.set(!expected && room < writer.segment.header.segment_bytes / 2);
+            Ok(expected || needed <= room)
+        })
+    }
+
+    /// Tells others when room is short.
+    #[must_use]
+    pub fn space(&self) -> SpaceWatch {
+        self.space.clone()
+    }
+
     /// Sequence of the last record written; 0 when there is none.
     #[must_use]
     pub fn last_sequence(&self) -> u64 {
@@ -170,6 +219,18 @@ impl StreamWriter {
     #[must_use]
     pub fn durable_sequence(&self) -> u64 {
         self.durable_sequence
+    }
+
+    /// Time of the last record written, nanoseconds since the Unix epoch; 0 when there is none.
+    #[must_use]
+    pub fn last_timestamp_ns(&self) -> u64 {
+        self.chain.last_timestamp_ns
+    }
+
+    /// The hash chain after everything written.
+    #[must_use]
+    pub fn chain(&self) -> ChainHash {
+        self.chain.hash
     }
 
     /// What the stream is.
@@ -234,9 +295,11 @@ impl StreamWriter {
             let checksum = record_checksum(&place[..length]);
             place[4..8].copy_from_slice(&checksum.to_le_bytes());
             let accepted = RecordHeader::ref_from_bytes(&place[..HEADER_LENGTH])
-                .is_ok_and(|header| chain.accept(header));
-            if !accepted {
-                return Err(self.refuse("its records do not follow the last one without a gap"));
+                .map_or(Err(Problem::FrameShape), |header| chain.accept(header));
+            match accepted {
+                Ok(()) => {}
+                Err(Problem::TimeBack) => return Err(self.refuse("its times go back")),
+                Err(_) => return Err(self.refuse("its records do not follow the last one without a gap")),
             }
             consumed = end;
         }
@@ -265,16 +328,22 @@ impl StreamWriter {
         }
         let total = header.total_length(self.segment.header.frame_alignment);
         let used = FRAME_HEADER_LENGTH + built.consumed;
-        header.seal(self.segment.header.checksum);
         let frame = &mut self.words.as_mut_bytes()[..total as usize];
+        frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
+        let hash = self.chain.hash.after(&frame[..used]);
+        header.chain = hash.half();
+        header.seal(self.segment.header.checksum);
         frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
         frame[used..].fill(0);
         let end = self.offset + total;
         let written = write_all(&*self.segment.file, frame, self.offset);
         written.map_err(|error| self.write_error(error))?;
         self.dirty = true;
+        if self.offset >> PACE_BITS != end >> PACE_BITS {
+            self.spares.pace(end);
+        }
         self.offset = end;
-        self.chain = built.chain;
+        self.chain = Chain { hash, ..built.chain };
         let zero_ahead = u64::from(self.options.zero_ahead_bytes);
         if end > self.zeroed_to && total < zero_ahead / ZERO_AHEAD_FRAMES {
             self.zero_ahead().map_err(|error| self.write_error(error))?;
@@ -307,18 +376,18 @@ impl StreamWriter {
         } else {
             self.unsynced.push(self.segment.header.first_sequence);
         }
-        let spare = match self.spare.take() {
-            Some(spare) => spare,
-            None => make_spare(&self.storage, &self.folder, &self.options)?,
+        let spare = self.spares.take()?;
+        let start = SegmentHeader {
+            first_sequence,
+            durable_sequence: self.durable_sequence,
+            previous_timestamp_ns: self.chain.last_timestamp_ns,
+            chain: self.chain.hash,
+            ..SegmentHeader::blank(&self.identity)
         };
-        let (storage, folder) = (&self.storage, &self.folder);
-        let durable = self.durable_sequence;
-        self.segment =
-            adopt_spare(storage, folder, &self.identity, &self.options, spare, first_sequence, durable)?;
+        self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare.file, start)?;
         self.offset = SEGMENT_HEADER_LENGTH as u64;
-        self.zeroed_to = self.offset;
-        self.spare = Some(make_spare(&self.storage, &self.folder, &self.options)?);
-        Ok(())
+        self.zeroed_to = spare.zeroed_to.max(self.offset);
+        self.spares.request()
     }
 
     fn refuse(&self, reason: &'static str) -> JournalError {
@@ -377,6 +446,9 @@ pub(crate) fn reopen(storage: &SharedStorage, folder: &Path, first: u64) -> Resu
 
 fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Result<(), JournalError> {
     for first in firsts {
+        if is_archived(&**storage, folder, *first) {
+            continue;
+        }
         let path = segment_path(folder, *first);
         let file = storage.open(&path, true).map_err(JournalError::io("open", &path))?;
         file.sync().map_err(JournalError::io("sync", &path))?;
@@ -384,51 +456,22 @@ fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Resu
     Ok(())
 }
 
-fn disk_full(storage: &SharedStorage, folder: &Path, options: &StreamOptions) -> JournalError {
-    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
-    let free = storage.free_space(folder).unwrap_or(0);
-    JournalError::DiskFull { folder: folder.to_path_buf(), needed, free }
-}
-
-/// Preallocates the next segment, so that a full disk is met before its room is needed.
-fn make_spare(
-    storage: &SharedStorage,
-    folder: &Path,
-    options: &StreamOptions,
-) -> Result<Box<dyn StorageFile>, JournalError> {
-    let path = folder.join(SPARE_NAME);
-    match storage.remove(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(JournalError::io("remove", &path)(error));
-        }
-        _ => {}
-    }
-    let free = storage.free_space(folder).map_err(JournalError::io("ask for the free space of", folder))?;
-    let needed = options.segment_bytes.saturating_add(options.reserve_bytes);
-    if free < needed {
-        return Err(JournalError::DiskFull { folder: folder.to_path_buf(), needed, free });
-    }
-    let file = storage.create(&path).map_err(JournalError::io("create", &path))?;
-    match file.allocate(options.segment_bytes) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(disk_full(storage, folder, options)),
-        Err(error) => Err(JournalError::io("allocate", &path)(error)),
-        Ok(()) => Ok(file),
-    }
-}
-
-/// Makes the spare the segment that starts with `first`. The header is synced before the name appears.
+/// Makes the spare the segment that `start` tells of. The header is synced before the name appears.
 fn adopt_spare(
     storage: &SharedStorage,
     folder: &Path,
-    identity: &StreamIdentity,
     options: &StreamOptions,
     spare: Box<dyn StorageFile>,
-    first: u64,
-    durable: u64,
+    start: SegmentHeader,
 ) -> Result<Segment, JournalError> {
-    let (size, alignment) = (options.segment_bytes, options.frame_alignment);
-    let header = SegmentHeader::new(identity, first, durable, size, alignment, storage.now_ns());
-    let (from, path) = (folder.join(SPARE_NAME), segment_path(folder, first));
+    let header = SegmentHeader {
+        created_ns: storage.now_ns(),
+        segment_bytes: options.segment_bytes,
+        frame_alignment: options.frame_alignment,
+        ..start
+    }
+    .sealed();
+    let (from, path) = (folder.join(SPARE_NAME), segment_path(folder, header.first_sequence));
     write_all(&*spare, header.as_bytes(), 0).map_err(JournalError::io("write", &from))?;
     spare.sync().map_err(JournalError::io("sync", &from))?;
     storage.rename(&from, &path).map_err(JournalError::io("rename", &from))?;

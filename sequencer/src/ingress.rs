@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use journal::SpaceWatch;
 use machine::{Body, RecordHeader, Source};
 
 use crate::agent::Fault;
@@ -43,12 +44,29 @@ pub struct Ingress {
     producer: Producer,
     gateway: u16,
     closed: Arc<AtomicBool>,
+    /// Of both streams.
+    spaces: [SpaceWatch; 2],
     fault: Fault,
 }
 
 impl Ingress {
-    pub(crate) fn new(producer: Producer, gateway: u16, closed: Arc<AtomicBool>, fault: Fault) -> Self {
-        Self { producer, gateway, closed, fault }
+    pub(crate) fn new(
+        producer: Producer,
+        gateway: u16,
+        closed: Arc<AtomicBool>,
+        spaces: [SpaceWatch; 2],
+        fault: Fault,
+    ) -> Self {
+        Self { producer, gateway, closed, spaces, fault }
+    }
+
+    /// Whether the disk has no room for another segment and the current one is half full. What opens new business
+    /// should be refused by name until this ends; what closes it (a cancel) may still be sent. Whoever sends on is held
+    /// back by [`SendError::Full`] in the end, and loses nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.spaces.iter().any(SpaceWatch::is_short)
     }
 
     /// Number of the gateway.

@@ -1,6 +1,9 @@
 //! The agents that write the two streams of the journal.
 
-use journal::StreamWriter;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use journal::{ChainHash, SpaceWatch, StreamWriter};
 
 use crate::agent::{Agent, AgentError, Fault};
 use crate::config::Durability;
@@ -16,6 +19,8 @@ pub struct JournalAgent {
     durability: Durability,
     batch_bytes: usize,
     gate: Gate,
+    /// Filled with the hash chain after the last command when the agent is closed.
+    chain: Arc<OnceLock<ChainHash>>,
     fault: Fault,
 }
 
@@ -30,21 +35,34 @@ impl JournalAgent {
         gate: Gate,
         fault: Fault,
     ) -> Self {
-        Self { commands, writer, durability, batch_bytes, gate, fault }
+        Self { commands, writer, durability, batch_bytes, gate, chain: Arc::default(), fault }
+    }
+
+    /// Tells when room for the commands is short.
+    pub(crate) fn space(&self) -> SpaceWatch {
+        self.writer.space()
+    }
+
+    /// Filled with the hash chain after the last command when the agent is closed.
+    pub(crate) fn chain(&self) -> Arc<OnceLock<ChainHash>> {
+        Arc::clone(&self.chain)
     }
 
     /// Writes what is in the ring, a bounded amount. Returns the number of commands.
     fn write(&mut self) -> Result<usize, AgentError> {
         let (mut commands, mut bytes) = (0, 0);
+        // Also without commands: someone may wait for room to be made.
+        self.writer.has_room(0)?;
         // The ring's end cuts a batch in two; both halves belong under one sync.
         while bytes < self.batch_bytes {
-            let mut last = 0;
+            let (mut last, mut count) = (0, 0);
             let batch = self.commands.peek_while(self.batch_bytes - bytes, |header| {
                 last = header.sequence;
-                commands += 1;
+                count += 1;
                 true
             })?;
-            if batch.is_empty() {
+            // A full disk: the batch stays in the ring, and what is behind it waits too.
+            if batch.is_empty() || !self.writer.has_room(batch.len())? {
                 break;
             }
             if self.durability == Durability::Memory {
@@ -56,6 +74,7 @@ impl JournalAgent {
             let length = batch.len();
             self.commands.advance(length);
             bytes += length;
+            commands += count;
         }
         Ok(commands)
     }
@@ -89,6 +108,7 @@ impl Agent for JournalAgent {
     fn on_close(&mut self) -> Result<(), AgentError> {
         if !self.fault.is_raised() {
             self.writer.sync()?;
+            let _ = self.chain.set(self.writer.chain());
         }
         Ok(())
     }
@@ -99,20 +119,35 @@ pub struct EventJournalAgent {
     events: EventReader,
     writer: StreamWriter,
     batch_bytes: usize,
-    /// The last command whose events are all in the stream.
+    /// The last command whose events are all in the stream, or given up.
     written: Gate,
+    /// Set when the pipeline takes no more commands.
+    closing: Arc<AtomicBool>,
+    /// Whether a full disk has ended the stream before the pipeline's end. The next start computes the rest again.
+    given_up: bool,
     fault: Fault,
 }
 
 impl EventJournalAgent {
-    /// Writes what `events` gives.
+    /// Writes what `events` gives; `closing` is set when the pipeline takes no more commands.
     #[must_use]
-    pub fn new(events: EventReader, writer: StreamWriter, batch_bytes: usize, fault: Fault) -> Self {
+    pub fn new(
+        events: EventReader,
+        writer: StreamWriter,
+        batch_bytes: usize,
+        closing: Arc<AtomicBool>,
+        fault: Fault,
+    ) -> Self {
         let written = Gate::new(writer.last_sequence());
-        Self { events, writer, batch_bytes, written, fault }
+        Self { events, writer, batch_bytes, written, closing, given_up: false, fault }
     }
 
-    /// The last command whose events are all in the stream.
+    /// Tells when room for the events is short.
+    pub(crate) fn space(&self) -> SpaceWatch {
+        self.writer.space()
+    }
+
+    /// The last command whose events are all in the stream, or given up because the pipeline ends on a full disk.
     #[must_use]
     pub fn written(&self) -> Gate {
         self.written.clone()
@@ -128,6 +163,7 @@ impl Agent for EventJournalAgent {
         if self.fault.is_raised() {
             return Ok(0);
         }
+        self.writer.has_room(0)?;
         let committed = self.events.committed();
         let reader = self.events.reader();
         let mut complete = 0;
@@ -141,7 +177,15 @@ impl Agent for EventJournalAgent {
         if batch.is_empty() {
             return Ok(0);
         }
-        self.writer.write_batch(batch, 0)?;
+        if !self.given_up {
+            if self.writer.has_room(batch.len())? {
+                self.writer.write_batch(batch, 0)?;
+            } else if self.closing.load(Ordering::Acquire) {
+                self.given_up = true;
+            } else {
+                return Ok(0);
+            }
+        }
         let length = batch.len();
         reader.advance(length);
         if complete > 0 {

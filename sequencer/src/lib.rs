@@ -9,12 +9,14 @@
 //! [`Pipeline`] puts them together, on threads or in the caller's. The law it keeps: nothing that a command caused
 //! is handed out before the command is as safe as [`Durability`] promises. The engine runs ahead; the way out waits.
 //!
-//! `unsafe` is in `ring/memory.rs`, `ring/frames.rs` and `ring/broadcast.rs` only.
+//! `unsafe` is in `ring/memory.rs`, `ring/frames.rs`, `ring/broadcast.rs` and `bus.rs` only.
 
 pub mod ring;
 
 #[cfg(not(loom))]
 pub mod agent;
+#[cfg(not(loom))]
+mod bus;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
@@ -47,6 +49,7 @@ mod sequencing;
 #[cfg(not(loom))]
 pub use {
     agent::{Agent, AgentError, CompositeAgent, Fault, FaultReport},
+    bus::stop_on_bus_error,
     clock::{Clock, ManualClock},
     config::{
         AgentName, BatchLimits, ConfigError, Durability, PipelineConfig, RingPlace, RingSizes, ThreadConfig,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use journal::{Cut, DataFolder, JournalError, Progress, Recovered, recover};
+use journal::{Cut, DataFolder, JournalError, Progress, Recovered, SpaceWatch, recover};
 use machine::{Record, StateMachine};
 
 use crate::agent::{Agent, Fault, FaultReport};
@@ -41,10 +41,10 @@ pub enum PipelineError {
     /// An agent failed, and everything stopped.
     #[error(transparent)]
     Fault(#[from] FaultReport),
-    /// The agents did not finish in time: an event reader is not being polled, or the disk hangs.
+    /// The agents did not finish in time: an event reader is not being polled, or the disk is full or hangs.
     #[error(
         "shutdown gave up after {seconds} s at sequence {committed} of {last_sequence}: an event reader is not \
-         polled, or the disk hangs; what was committed is in the journal"
+         polled, or the disk is full or hangs; what was committed is in the journal"
     )]
     Stuck {
         /// How long it waited.
@@ -72,6 +72,13 @@ pub(crate) struct Parts<M> {
     pub(crate) engine: EngineAgent<M>,
     pub(crate) journal: JournalAgent,
     pub(crate) event_journal: EventJournalAgent,
+}
+
+impl<M> Parts<M> {
+    /// Of the commands and the events.
+    pub(crate) fn spaces(&self) -> [SpaceWatch; 2] {
+        [self.journal.space(), self.event_journal.space()]
+    }
 }
 
 /// A recovered machine with its journal and rings, ready to start: first take the ways in and out, then
@@ -182,7 +189,8 @@ impl<M: StateMachine> Pipeline<M> {
         let name = format!("ingress-{gateway}-{}.ring", self.parts.sequencer.rings());
         let (producer, consumer) = self.rings.make(&name, |place| spsc::create(place, capacity))?;
         self.parts.sequencer.add_ring(gateway, consumer);
-        Ok(Ingress::new(producer, gateway, self.parts.sequencer.closed(), self.fault.clone()))
+        let closed = self.parts.sequencer.closed();
+        Ok(Ingress::new(producer, gateway, closed, self.parts.spaces(), self.fault.clone()))
     }
 
     /// A reader of the events from now on, through the gate. It must be polled, or dropped.
@@ -259,8 +267,10 @@ fn build<M: StateMachine>(
         batch_bytes: limits.sequencer_bytes,
     };
     let log = LocalLog::new(commands, gate.clone(), fault.clone());
+    let sequencer = SequencerAgent::new(log, &start, config.clock.clone(), fault.clone());
+    let closing = sequencer.closed();
     Ok(Parts {
-        sequencer: SequencerAgent::new(log, &start, config.clock.clone(), fault.clone()),
+        sequencer,
         engine,
         journal: JournalAgent::new(
             for_journal,
@@ -274,6 +284,7 @@ fn build<M: StateMachine>(
             for_event_journal,
             recovered.events,
             limits.journal_bytes,
+            closing,
             fault.clone(),
         ),
     })

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use journal::{DataFolder, Mark};
+use journal::{ChainHash, DataFolder, Mark, SpaceWatch};
 use machine::StateMachine;
 
 use crate::agent::{Agent, Fault, FaultReport, ThreadCounters};
@@ -25,10 +25,12 @@ pub(crate) struct Progress {
     applied: Gate,
     /// As safe as promised.
     pub(crate) gate: Gate,
-    /// Events in the journal.
+    /// Events in the journal, or given up while closing on a full disk.
     written: Gate,
     pub(crate) counters: Arc<SequencerCounters>,
+    spaces: [SpaceWatch; 2],
     state_hash: Arc<OnceLock<(u64, u64)>>,
+    chain: Arc<OnceLock<ChainHash>>,
 }
 
 impl Progress {
@@ -41,7 +43,9 @@ impl Progress {
             gate: gate.clone(),
             written: parts.event_journal.written(),
             counters: parts.sequencer.counters(),
+            spaces: parts.spaces(),
             state_hash: parts.engine.state_hash(),
+            chain: parts.journal.chain(),
         }
     }
 
@@ -62,7 +66,8 @@ impl Progress {
     /// After all agents have been closed in order: writes the mark.
     pub(crate) fn conclude(&self, folder: &DataFolder) -> Result<ShutdownReport, PipelineError> {
         let (last_sequence, state_hash) = *self.state_hash.get().expect("the engine has been closed");
-        folder.append_mark(Mark { sequence: last_sequence, state_hash })?;
+        let chain = self.chain.get().copied();
+        folder.append_mark(Mark { sequence: last_sequence, state_hash, chain })?;
         Ok(ShutdownReport { last_sequence, state_hash, readers_drained: true })
     }
 
@@ -78,7 +83,7 @@ impl Progress {
 /// How a pipeline ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// The last command: applied, synced, its events written.
+    /// The last command: applied, synced, its events written if the disk has room for them.
     pub last_sequence: u64,
     /// The machine's state hash after it; also written to the journal as a mark.
     pub state_hash: u64,
@@ -134,6 +139,12 @@ impl Running {
     #[must_use]
     pub fn last_sequence(&self) -> u64 {
         self.progress.appended.committed()
+    }
+
+    /// Whether the disk is full: see `Ingress::is_disk_full`.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.progress.spaces.iter().any(SpaceWatch::is_short)
     }
 
     /// The failure that stopped the pipeline, if one did.

@@ -12,6 +12,46 @@ fn settings() -> PipelineConfig {
     PipelineConfig { ring_place: RingPlace::Auto, ..support::config(Durability::Disk) }
 }
 
+/// The other process: cuts the file of a ring under its own pipeline.
+#[test]
+fn child_whose_ring_is_cut() {
+    let Some(folder) = support::child_argument() else { return };
+    sequencer::stop_on_bus_error().unwrap();
+    let rings = folder.join("rings");
+    let place = RingPlace::Folder(rings.clone());
+    let mut pipeline =
+        support::open(&folder.join("data"), PipelineConfig { ring_place: place, ..settings() }).unwrap();
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    ingress.try_send_bytes(0, COMMAND, 1, &1u64.to_le_bytes()).unwrap();
+    while reader.poll(1, |_| ()).unwrap() == 0 {
+        std::thread::yield_now();
+    }
+    println!("\nack 1");
+    for entry in std::fs::read_dir(&rings).unwrap() {
+        let file = std::fs::OpenOptions::new().write(true).open(entry.unwrap().path()).unwrap();
+        file.set_len(0).unwrap();
+    }
+    let mut next = 2u64;
+    loop {
+        next += u64::from(ingress.try_send_bytes(0, COMMAND, 1, &next.to_le_bytes()).is_ok());
+        assert!(running.fault().is_none());
+    }
+}
+
+#[test]
+fn a_bus_error_is_an_orderly_stop_that_loses_nothing_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let child =
+        support::spawn_child_with("child_whose_ring_is_cut", folder.path(), std::process::Stdio::piped());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("bus error") && said.contains("Nothing acknowledged is lost"), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("ack 1"));
+    assert!(check(&folder.path().join("data")) >= 1);
+}
+
 /// The other process: sends numbered commands without end, and acknowledges each sequence on standard output when
 /// its last event has come out.
 #[test]

@@ -21,6 +21,7 @@ fn config(durability: Durability) -> PipelineConfig {
         options.segment_bytes = 512 << 10;
         options.max_frame_bytes = 132 << 10;
         options.zero_ahead_bytes = 0;
+        options.prepare_on_thread = false;
     }
     config
 }
@@ -181,4 +182,93 @@ fn a_failed_write_stops_the_threads_with_the_reason() {
     assert_eq!(poll(&mut reader), []);
     assert_eq!(running.committed(), 0);
     assert!(matches!(running.shutdown(), Err(PipelineError::Fault(_))));
+}
+
+/// Sends until nothing more is taken, working in between; returns how many commands went in.
+fn fill(pipeline: &mut sequencer::InlinePipeline<Tally>, ingress: &mut sequencer::Ingress) -> u64 {
+    let body = [0; 1000];
+    let mut sent = 0;
+    loop {
+        match ingress.try_send_bytes(0, COMMAND, 1, &body) {
+            Ok(()) => sent += 1,
+            Err(SendError::Full) if pipeline.do_work().unwrap() > 0 => {}
+            Err(SendError::Full) => return sent,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_early_holds_back_what_comes_all_the_same_and_passes() {
+    for durability in [Durability::Memory, Durability::Os, Durability::Disk] {
+        let storage = SimulatedStorage::new();
+        let mut config = config(durability);
+        config.commands.reserve_bytes = 64 << 10;
+        let mut pipeline = open_on(Arc::new(storage.clone()), config, &mut |_| ()).unwrap();
+        let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+        let mut pipeline = pipeline.inline();
+        // Room for two more segments, of both streams together.
+        storage.set_capacity(6 * (512 << 10) + (64 << 10));
+        let mut early = 0;
+        while !ingress.is_disk_full() {
+            ingress.try_send_bytes(0, COMMAND, 1, &[0; 1000]).unwrap();
+            pipeline.run_until_idle().unwrap();
+            early += 1;
+            poll(&mut reader);
+        }
+        assert!(early > 400, "{durability:?}: after {early} commands");
+        // What is sent all the same (cancels) still has a part of the reserved room, and then waits.
+        ingress.try_send_bytes(0, COMMAND, 1, &[0; 1000]).unwrap();
+        assert!(pipeline.run_until_idle().unwrap() > 0);
+        let mut sent = early + 1;
+        let mut seen = poll(&mut reader).len();
+        assert_eq!(seen, 1);
+        for _ in 0..20 {
+            sent += fill(&mut pipeline, &mut ingress);
+            seen += poll(&mut reader).len();
+        }
+        assert!(pipeline.fault().is_none() && (seen as u64) < sent - early, "held back, not failed");
+        let committed = pipeline.committed();
+        storage.set_capacity(u64::MAX);
+        while pipeline.committed() < sent {
+            pipeline.do_work().unwrap();
+            poll(&mut reader);
+        }
+        assert!(pipeline.committed() > committed && !ingress.is_disk_full(), "{durability:?}");
+        drop(reader);
+        assert_eq!(pipeline.shutdown().unwrap().last_sequence, sent);
+        let again = open(Arc::new(storage), durability);
+        assert_eq!(again.recovered().last_sequence, sent);
+    }
+}
+
+/// Small commands with many events: the events stream meets the full disk, and the engine must not wait for it.
+#[test]
+fn a_shutdown_on_a_full_disk_ends_without_the_events_that_have_no_room() {
+    let storage = SimulatedStorage::new();
+    let mut pipeline = open(Arc::new(storage.clone()), Durability::Disk);
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let mut pipeline = pipeline.inline();
+    storage.set_capacity(4 * (512 << 10));
+    let mut body = [0; 100];
+    body[0] = 7;
+    let mut sent = 0;
+    while !ingress.is_disk_full() {
+        ingress.try_send_bytes(0, COMMAND, 1, &body).unwrap();
+        sent += 1;
+        pipeline.run_until_idle().unwrap();
+        poll(&mut reader);
+    }
+    // Enough that their events do not fit any more, while their records do.
+    for _ in 0..300 {
+        ingress.try_send_bytes(0, COMMAND, 1, &body).unwrap();
+        sent += 1;
+    }
+    drop(reader);
+    let ended = pipeline.shutdown().unwrap();
+    assert_eq!(ended.last_sequence, sent);
+    storage.set_capacity(u64::MAX);
+    let again = open(Arc::new(storage), Durability::Disk);
+    assert!(again.recovered().events_appended > 0, "the disk had no room for them");
+    assert_eq!((again.recovered().last_sequence, again.recovered().state_hash), (sent, ended.state_hash));
 }

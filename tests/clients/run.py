@@ -18,7 +18,7 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-FILE_LIMIT_S = 600
+FILE_LIMIT_S = int(os.environ.get("RIALTO_FILE_LIMIT_S", "600"))
 DONE = "file done"
 
 

@@ -18,7 +18,7 @@ from kill_model import (
 from server import Server, ask, default_config, eventually, folder
 from wire import Session, cancel, new_order, replace, status
 
-CYCLES = int(os.environ.get("RIALTO_KILLS", "20"))
+CYCLES = int(os.environ.get("RIALTO_KILLS", "50"))
 MIDDLE = 60_000
 RESTING = 200
 IN_FLIGHT = 32

@@ -27,6 +27,11 @@ pub trait CommandPort {
     /// Hands over one command of a session of this gateway. `false` says that there is no room now; the gateway asks
     /// again later and reads no more from that client until then.
     fn try_send(&mut self, session: u16, kind: u16, schema_version: u8, body: &[u8]) -> bool;
+
+    /// Whether the journal's disk is full: new orders and replacements are then refused by name, cancels are taken.
+    fn is_disk_full(&self) -> bool {
+        false
+    }
 }
 
 /// Why a gateway cannot start.

@@ -9,6 +9,10 @@ use crate::orders::{
     write_execution, write_local_cancel_reject, write_local_report,
 };
 
+/// New business while the journal's disk is full (OrdRejReason, CxlRejReason 99: other).
+const DISK_FULL: Refusal =
+    Refusal { code: 99, text: "the exchange's disk is full: only cancels are taken until there is room" };
+
 /// Which order a cancel, replace or status request means.
 enum Located {
     Order(Order),
@@ -63,6 +67,10 @@ impl Gateway {
     ) -> bool {
         let user = &self.config.users[client];
         match parse_new(message, &self.orders.catalog, user.account, user.self_trade_prevention) {
+            Ok(_) if port.is_disk_full() => {
+                self.refuse_order(client, message, DISK_FULL, now_ns);
+                true
+            }
             Ok(request) => self.send(client, request, true, port),
             Err(refusal) => {
                 self.refuse_order(client, message, refusal, now_ns);
@@ -141,6 +149,10 @@ impl Gateway {
         let original = message.get(tags::ORIG_CL_ORD_ID).and_then(ClientOrderId::from_text);
         let located = self.locate(client, message.get(tags::ORDER_ID), original);
         let (order, request) = match (located, parsed) {
+            (Located::Order(order), Ok(_)) if replace && port.is_disk_full() => {
+                self.refuse_cancel(client, message, Some(&order), replace, DISK_FULL, now_ns);
+                return true;
+            }
             (Located::Order(order), Ok(request)) => (order, request),
             (Located::InFlight, Ok(request)) => {
                 return self.park(client, request, now_ns);

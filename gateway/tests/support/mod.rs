@@ -21,6 +21,7 @@ pub const START_NS: u64 = 1_700_000_000 * SECOND_NS;
 pub struct Port {
     pub queue: VecDeque<(u16, u16, Vec<u8>)>,
     pub room: usize,
+    pub disk_full: bool,
 }
 
 impl CommandPort for Port {
@@ -31,6 +32,10 @@ impl CommandPort for Port {
         }
         self.queue.push_back((session, kind, body.to_vec()));
         true
+    }
+
+    fn is_disk_full(&self) -> bool {
+        self.disk_full
     }
 }
 
@@ -91,7 +96,7 @@ impl World {
             config,
             gateway,
             exchange: Exchange::new(limits).unwrap(),
-            port: Port { queue: VecDeque::new(), room: 1 << 16 },
+            port: Port { queue: VecDeque::new(), room: 1 << 16, disk_full: false },
             journal: Vec::new(),
             sequence: 0,
             now_ns: START_NS,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::JournalError;
-use crate::simulated::Fault;
+use crate::simulated::{Fault, ReadFault};
 
 /// Writes until something fails; returns the last synced sequence and the error.
 fn fill(writer: &mut StreamWriter) -> (u64, JournalError) {
@@ -51,7 +51,8 @@ fn a_full_disk_is_met_before_room_is_needed_and_nothing_is_lost() {
 
 #[test]
 fn any_error_of_the_disk_stops_the_writer_and_loses_nothing_synced() {
-    for fault in [Fault::NoSpace, Fault::WriteError, Fault::SyncError] {
+    use Fault::{AllocateError, FolderError, NoSpace, RenameError, SyncError, WriteError};
+    for fault in [NoSpace, WriteError, SyncError, RenameError, AllocateError, FolderError] {
         for after in 0..60 {
             let storage = SimulatedStorage::new();
             let (mut writer, _) = open_commands(&storage, &small()).unwrap();
@@ -124,4 +125,69 @@ fn options_out_of_range_are_refused_by_name() {
     }
     StreamOptions::default().validate().unwrap();
     StreamOptions::for_events().validate().unwrap();
+}
+
+/// Several segments and a few records behind the last sync.
+fn some_journal() -> (SimulatedStorage, u64) {
+    let storage = SimulatedStorage::new();
+    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
+    for first in (1..2000).step_by(50) {
+        writer.write_batch(&batch(first..=first + 49), writer.durable_sequence()).unwrap();
+        writer.sync().unwrap();
+    }
+    (storage, 2000)
+}
+
+#[test]
+fn a_short_read_is_continued_wherever_it_happens() {
+    let (storage, last) = some_journal();
+    for after in 0.. {
+        storage.fail_read_after(after, ReadFault::Short);
+        assert_eq!(read_all(&storage).unwrap(), last, "after {after}");
+        let (_, report) = open_commands(&storage, &small()).unwrap();
+        assert_eq!((report.last_sequence, report.cut), (last, None), "after {after}");
+        if storage.read_fault_is_pending() {
+            assert!(after > 20, "{after}");
+            return;
+        }
+    }
+}
+
+/// An error of the disk is not an end of the data: nothing may be cut because of it.
+#[test]
+fn a_read_error_is_reported_and_cuts_nothing() {
+    let (storage, last) = some_journal();
+    for after in 0.. {
+        storage.fail_read_after(after, ReadFault::Error);
+        let opened = open_commands(&storage, &small());
+        if storage.read_fault_is_pending() {
+            assert!(after > 5 && opened.is_ok(), "{after}");
+            return;
+        }
+        let error = opened.err().expect("the error is not passed over");
+        assert!(matches!(error, JournalError::Io { .. }), "after {after}: {error}");
+        assert_eq!(read_all(&storage).unwrap(), last, "after {after}");
+    }
+}
+
+#[test]
+fn a_reader_reports_a_read_error_and_goes_on_when_it_is_asked_again() {
+    let (storage, last) = some_journal();
+    let mut errors = 0;
+    let mut reader = StreamReader::open_with(Path::new(FOLDER), Arc::new(storage.clone())).unwrap();
+    for expected in 1..=last {
+        if expected.is_multiple_of(100) {
+            storage.fail_read_after(0, ReadFault::Error);
+        }
+        let record = match reader.next() {
+            Ok(record) => record.unwrap().header().sequence,
+            Err(error) => {
+                assert!(matches!(error, JournalError::Io { .. }), "{error}");
+                errors += 1;
+                reader.next().unwrap().unwrap().header().sequence
+            }
+        };
+        assert_eq!(record, expected);
+    }
+    assert!(errors > 0);
 }

@@ -67,7 +67,7 @@ fn a_journal_of_another_machine_stream_or_version_is_refused_by_name() {
     bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&path, bytes).unwrap();
     let text = open(&commands_identity()).unwrap_err().to_string();
-    assert!(text.contains("format 9") && text.contains("reads 1"), "{text}");
+    assert!(text.contains("format 9") && text.contains("reads 2"), "{text}");
 }
 
 #[test]
@@ -75,12 +75,12 @@ fn marks_are_appended_and_a_torn_last_line_is_overwritten() {
     let storage = SimulatedStorage::new();
     let folder = DataFolder::with_storage(Path::new("/data"), Arc::new(storage.clone()));
     assert_eq!(folder.marks().unwrap(), []);
-    let one = Mark { sequence: 7, state_hash: 0xABC };
+    let one = Mark { sequence: 7, state_hash: 0xABC, chain: None };
     folder.append_mark(one).unwrap();
     let file = crate::Storage::open(&storage, Path::new("/data/marks"), true).unwrap();
     file.write_at(b"9 00", 19).unwrap();
     assert_eq!(folder.marks().unwrap(), [one]);
-    let two = Mark { sequence: 9, state_hash: u64::MAX };
+    let two = Mark { sequence: 9, state_hash: u64::MAX, chain: None };
     folder.append_mark(two).unwrap();
     assert_eq!(folder.marks().unwrap(), [one, two]);
     file.write_at(b"x", 0).unwrap();

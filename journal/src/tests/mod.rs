@@ -1,13 +1,19 @@
 //! What the tests share: records that are a function of their sequence, and a small machine.
 
+mod archive;
 mod child;
 mod damage;
+mod exhaustive;
 mod faults;
 mod folder;
 mod format;
+mod golden;
 mod power;
 mod recovery;
+mod snapshots;
+mod spare;
 mod streams;
+mod tamper;
 
 use crate::simulated::SimulatedStorage;
 use crate::{JournalError, StreamIdentity, StreamKind, StreamOptions, StreamReader, StreamWriter};
@@ -32,6 +38,7 @@ pub fn small() -> StreamOptions {
         max_frame_bytes: 8 << 10,
         zero_ahead_bytes: 16 << 10,
         reserve_bytes: 0,
+        prepare_on_thread: false,
         ..StreamOptions::default()
     }
 }

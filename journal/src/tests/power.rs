@@ -31,10 +31,10 @@ fn options(seed: u64) -> StreamOptions {
     }
 }
 
-fn power_cycles(seed: u64) {
+fn power_cycles(seed: u64, prepare_on_thread: bool) {
     let mut random = Random(seed);
     let storage = SimulatedStorage::new();
-    let options = options(seed);
+    let options = StreamOptions { prepare_on_thread, ..options(seed) };
     let mut acknowledged = 0;
     for cycle in 0..6 {
         storage.fail_after(random.below(if cycle == 0 { 40 } else { 250 }), Fault::PowerLoss);
@@ -60,7 +60,15 @@ fn power_cycles(seed: u64) {
 #[test]
 fn synced_records_survive_loss_of_power() {
     for seed in 0..200 {
-        power_cycles(seed);
+        power_cycles(seed, false);
+    }
+}
+
+/// As before, with a thread whose work falls anywhere between the writer's: a seed does not repeat its run.
+#[test]
+fn synced_records_survive_loss_of_power_while_a_thread_prepares_segments() {
+    for seed in 1000..1060 {
+        power_cycles(seed, true);
     }
 }
 
@@ -122,7 +130,11 @@ fn run(
         if random.below(3) == 0 {
             let Ok(durable) = recovered.commands.sync() else { return };
             *acknowledged = durable;
-            let mark = Mark { sequence: durable, state_hash: machine.state_hash() };
+            let mark = Mark {
+                sequence: durable,
+                state_hash: machine.state_hash(),
+                chain: Some(recovered.commands.chain()),
+            };
             if random.below(8) == 0 && (recovered.events.sync().is_err() || folder.append_mark(mark).is_err())
             {
                 return;

@@ -34,7 +34,7 @@ fn journal() -> (SimulatedStorage, u64) {
     assert_eq!((recovered.last_sequence, recovered.events_appended), (3000, 3000));
     assert_eq!(recovered.last_timestamp_ns, 3_000_000);
     let state_hash = recovered.state_hash;
-    folder(&storage).append_mark(Mark { sequence: 3000, state_hash }).unwrap();
+    folder(&storage).append_mark(Mark { sequence: 3000, state_hash, chain: None }).unwrap();
     (storage, state_hash)
 }
 
@@ -93,7 +93,7 @@ fn another_program_is_refused_at_the_first_different_event() {
 #[test]
 fn a_state_that_differs_from_its_mark_is_refused() {
     let (storage, state_hash) = journal();
-    let mark = Mark { sequence: 2000, state_hash };
+    let mark = Mark { sequence: 2000, state_hash, chain: None };
     folder(&storage).append_mark(mark).unwrap();
     let result = start(&storage, &mut Counter::default());
     assert!(matches!(result, Err(JournalError::StateHash { sequence: 2000, .. })));
@@ -104,7 +104,7 @@ fn a_state_that_differs_from_its_mark_is_refused() {
 #[test]
 fn commands_that_end_before_a_mark_are_refused() {
     let (storage, state_hash) = journal();
-    folder(&storage).append_mark(Mark { sequence: 3001, state_hash }).unwrap();
+    folder(&storage).append_mark(Mark { sequence: 3001, state_hash, chain: None }).unwrap();
     let result = start(&storage, &mut Counter::default());
     assert!(matches!(
         result,
@@ -130,4 +130,10 @@ fn replay_stops_where_it_is_told_to() {
     let mut machine = Counter::default();
     let report = replay_folder(&folder(&storage), &mut machine, &options, &mut |_| {}).unwrap();
     assert_eq!((report.commands, report.last_sequence, report.marks_checked), (1500, 1500, 0));
+    // Each command's time is its sequence in microseconds; the moment between two shows the earlier one.
+    let options = ReplayOptions { up_to: u64::MAX, until_ns: 1_500_999, ..options };
+    let mut again = Counter::default();
+    let report = replay_folder(&folder(&storage), &mut again, &options, &mut |_| {}).unwrap();
+    assert_eq!((report.last_sequence, report.last_timestamp_ns), (1500, 1_500_000));
+    assert_eq!(again.state_hash(), machine.state_hash());
 }

@@ -73,10 +73,16 @@ pub fn open(folder: &Path, config: PipelineConfig) -> Result<Pipeline<Tally>, Pi
 
 /// Runs one test function of this test binary in a process of its own, with `argument` in its environment.
 pub fn spawn_child(test: &str, argument: &Path) -> Child {
+    spawn_child_with(test, argument, Stdio::inherit())
+}
+
+/// The same with its standard error elsewhere.
+pub fn spawn_child_with(test: &str, argument: &Path, stderr: Stdio) -> Child {
     Command::new(std::env::current_exe().expect("the test binary has a path"))
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD_ARGUMENT, argument)
         .stdout(Stdio::piped())
+        .stderr(stderr)
         .spawn()
         .expect("the test binary can be started")
 }

@@ -93,6 +93,9 @@ impl Agent for HouseAgent {
         }
         let (ingress, mut failure) = (&mut self.ingress, None);
         house.on_timer(self.clock.now_ns(), &mut |command| {
+            if ingress.is_disk_full() {
+                return false;
+            }
             let sent = send(ingress, 1, command.kind(), command.body());
             let sent = sent.unwrap_or_else(|error| {
                 failure.get_or_insert(error);

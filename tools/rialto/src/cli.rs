@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::journal::JournalCommand;
+
 /// An exchange and a wallet in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -38,7 +40,7 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print balances and resting orders, rebuilt from a journal.
     State(StateArgs),
-    /// Check or print a journal.
+    /// Check, print, follow, compare, export or archive a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Put recorded markets through the whole exchange.
@@ -117,16 +119,46 @@ impl From<Durability> for sequencer::Durability {
     }
 }
 
+/// A moment of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// After the command with this sequence.
+    Sequence(u64),
+    /// After the last command of this time or an earlier one, nanoseconds since the Unix epoch.
+    Time(u64),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(sequence) = text.parse() {
+            return Ok(Self::Sequence(sequence));
+        }
+        let time = humantime::parse_rfc3339_weak(text).map_err(|error| {
+            format!("{error}: give a sequence, or a time in UTC as 2026-01-31T12:00:00.123456789Z")
+        })?;
+        let since =
+            time.duration_since(std::time::UNIX_EPOCH).map_err(|_| "must be after 1970".to_owned())?;
+        u64::try_from(since.as_nanos()).map(Self::Time).map_err(|_| "must be before 2554".to_owned())
+    }
+}
+
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads only. Exits 1 when an event, a state hash or a byte of the journal differs, and says which.
 
-Example:
-  rialto replay data --json")]
+Examples:
+  rialto replay data --json
+  rialto replay data --until 310116
+  rialto replay data --until 2026-01-31T12:00:00Z")]
 pub struct ReplayArgs {
     /// Data folder.
     pub dir: PathBuf,
+    /// Stop after this sequence or time (UTC).
+    #[arg(long, value_name = "SEQ|TIME")]
+    pub until: Option<Moment>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -137,68 +169,23 @@ pub struct ReplayArgs {
 #[command(after_help = "\
 Reads only, also beside a running exchange (then as of the last command that was written).
 
-Example:
-  rialto state data --json | jq '.accounts[] | select(.name == \"alice\")'")]
+Examples:
+  rialto state data --json | jq '.accounts[] | select(.name == \"alice\")'
+  rialto state data --at 2026-01-31T12:00:00Z --account 2
+  rialto state data --at 310116 --symbol BTC/USD")]
 pub struct StateArgs {
     /// Data folder.
     pub dir: PathBuf,
-    /// Print one JSON object.
+    /// As it was after this sequence or time (UTC).
+    #[arg(long, value_name = "SEQ|TIME")]
+    pub at: Option<Moment>,
+    /// Only this account's balances and orders.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<u32>,
+    /// Only this instrument's orders.
     #[arg(long)]
-    pub json: bool,
-}
-
-/// Commands on a journal.
-#[derive(Debug, Subcommand)]
-pub enum JournalCommand {
-    /// Check checksums, sequence numbers and segments; name segment and offset of the first damage.
-    Verify(VerifyArgs),
-    /// Print records.
-    Dump(DumpArgs),
-}
-
-/// Arguments of `journal verify`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Exits 1 on damage. A torn tail (a write that a crash cut off) is reported and is no damage."
-)]
-pub struct VerifyArgs {
-    /// Data folder.
-    pub dir: PathBuf,
+    pub symbol: Option<String>,
     /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Which stream of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Stream {
-    /// What was asked.
-    Commands,
-    /// What happened.
-    Events,
-    /// Each command, followed by its events.
-    Both,
-}
-
-/// Arguments of `journal dump`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  rialto journal dump data --stream events --from 100 --to 120
-  rialto journal dump data --json | jq 'select(.kind == \"Trade\")'")]
-pub struct DumpArgs {
-    /// Data folder.
-    pub dir: PathBuf,
-    /// Which stream.
-    #[arg(long, value_enum, default_value = "both")]
-    pub stream: Stream,
-    /// First sequence.
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    pub from: u64,
-    /// Last sequence.
-    #[arg(long, value_name = "SEQ", default_value_t = u64::MAX, hide_default_value = true)]
-    pub to: u64,
-    /// Print one JSON object a line.
     #[arg(long)]
     pub json: bool,
 }

@@ -31,6 +31,9 @@ impl Failure {
     }
 }
 
+/// Why a run of our own ends where an exchange would wait for room.
+pub const DISK_FULL: &str = "disk full: the journal has no room for its next segment and the reserve; free some space, then start again";
+
 /// A progress bar on standard error: with a terminal only, and only for work that takes a while.
 pub fn progress_bar(total: u64, unit: &str, quiet: bool) -> ProgressBar {
     if quiet {
@@ -39,6 +42,17 @@ pub fn progress_bar(total: u64, unit: &str, quiet: bool) -> ProgressBar {
     let bar = ProgressBar::new(total);
     let template = format!("{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit} {{per_sec}} eta {{eta}}");
     bar.set_style(ProgressStyle::with_template(&template).expect("the template is constant and valid"));
+    bar
+}
+
+/// The same for bytes whose number is not known yet.
+pub fn byte_bar(quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0);
+    let template = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} eta {eta}";
+    bar.set_style(ProgressStyle::with_template(template).expect("the template is constant and valid"));
     bar
 }
 

@@ -6,6 +6,8 @@ use machine::{Record, Source};
 use sequencer::{EventReader, Ingress, Running, SendError};
 use simulator::{Venue, VenueError};
 
+use crate::output::DISK_FULL;
+
 /// Gateway number of a feed.
 pub const GATEWAY: u16 = 1;
 
@@ -31,6 +33,9 @@ impl Venue for PipelineVenue<'_> {
     }
 
     fn send(&mut self, kind: u16, body: &[u8]) -> Result<bool, VenueError> {
+        if self.ingress.is_disk_full() {
+            return Err(VenueError(DISK_FULL.to_string()));
+        }
         match self.ingress.try_send_bytes(1, kind, 1, body) {
             Ok(()) => Ok(true),
             Err(SendError::Full) => Ok(false),

@@ -297,8 +297,8 @@ fn on_a_small_disk(folder: &TempDir, size: u32, script: &str) -> Option<Output> 
 #[test]
 fn a_full_disk_is_met_before_it_happens_and_stops_the_exchange_by_name() {
     let folder = folder();
-    let load = "bench --durability os --commands 700000 --rate 1000 --seconds 0 --data disk/b";
-    let Some(output) = on_a_small_disk(&folder, 400, &format!("$RIALTO {load}")) else { return };
+    let load = "bench --durability os --commands 1200000 --rate 1000 --seconds 0 --data disk/b";
+    let Some(output) = on_a_small_disk(&folder, 340, &format!("$RIALTO {load}")) else { return };
     assert_eq!(code(&output), 3, "{}{}", stdout(&output), stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("disk full") && said.contains("free some space"), "{said}");

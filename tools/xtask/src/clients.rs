@@ -8,8 +8,18 @@ use crate::ci::{cargo, target_folder};
 use crate::process;
 use crate::tally;
 
-/// Builds the binary, runs the Python tests and says whether they held.
-pub fn run(root: &Path, only: Option<&str>, binary: Option<PathBuf>) -> bool {
+/// Seconds that a cycle of the kill test may take: many times what it does.
+const CYCLE_LIMIT_S: u32 = 20;
+
+/// Runs the kill test alone, for `cycles` kills.
+pub fn crash(root: &Path, cycles: u32, binary: Option<PathBuf>) -> bool {
+    let limit_s = cycles.saturating_mul(CYCLE_LIMIT_S).max(600);
+    let variables = [("RIALTO_KILLS", cycles.to_string()), ("RIALTO_FILE_LIMIT_S", limit_s.to_string())];
+    run(root, Some("kill"), binary, &variables)
+}
+
+/// Builds the binary, runs the Python tests with these environment variables and says whether they held.
+pub fn run(root: &Path, only: Option<&str>, binary: Option<PathBuf>, variables: &[(&str, String)]) -> bool {
     let binary = match binary {
         Some(binary) => binary,
         None => {
@@ -25,6 +35,7 @@ pub fn run(root: &Path, only: Option<&str>, binary: Option<PathBuf>) -> bool {
     let python = python(root);
     let mut command = Command::new(&python);
     command.arg("-u").arg(root.join("tests/clients/run.py")).arg("--binary").arg(binary).current_dir(root);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     if let Some(only) = only {
         command.args(["--only", only]);
     }

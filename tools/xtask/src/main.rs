@@ -24,6 +24,7 @@ Examples:
   cargo xtask tidy                   only the rules of the tree, in a second or two
   cargo xtask clients                foreign FIX clients against the real binary
   cargo xtask clients --only kill    only the tests whose file name contains `kill`
+  cargo xtask crash --cycles 1000    kill -9 under load a thousand times
 
 `ci` goes on after a failure, so that one run shows all there is to mend; its last line reads
 `N passed, N failed, N skipped`, where tests and the other steps each count as one."
@@ -63,6 +64,21 @@ RIALTO_KILLS=N sets its cycles.")]
         #[arg(long, value_name = "FILE")]
         binary: Option<PathBuf>,
     },
+    /// kill -9 under load, again and again; the traders' own logs are the judge.
+    #[command(after_help = "\
+Runs tests/clients/test_kill.py: nothing acknowledged may be lost, nothing else half there. About a second a cycle.
+RIALTO_SEED=N repeats a run.
+
+Example:
+  cargo xtask crash --cycles 1000")]
+    Crash {
+        /// How many times the exchange is killed.
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        cycles: u32,
+        /// Test this binary instead of building target/release/rialto.
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
+    },
 }
 
 /// The repository's root: two folders above this crate.
@@ -75,7 +91,8 @@ fn main() -> ExitCode {
     let succeeded = match Cli::parse().chore {
         Chore::Ci => ci::run(&root()),
         Chore::Tidy => tidy::run(&root()) == Some(0),
-        Chore::Clients { only, binary } => clients::run(&root(), only.as_deref(), binary),
+        Chore::Clients { only, binary } => clients::run(&root(), only.as_deref(), binary, &[]),
+        Chore::Crash { cycles, binary } => clients::crash(&root(), cycles, binary),
     };
     if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

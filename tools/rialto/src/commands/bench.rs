@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::{BenchArgs, Durability};
 use crate::folder;
 use crate::latency::Percentiles;
-use crate::output::{Failure, grouped, line, progress_bar};
+use crate::output::{DISK_FULL, Failure, grouped, line, progress_bar};
 
 /// Gateway number of the load.
 const GATEWAY: u16 = 1;
@@ -127,6 +127,9 @@ impl Load<'_> {
 
     /// Tries to send one record; `false` when the ring is full.
     fn send(&mut self, number: usize) -> Result<bool, Failure> {
+        if self.ingress.is_disk_full() {
+            return Err(Failure::system(DISK_FULL));
+        }
         let record = self.stream.get(number);
         match self.ingress.try_send_bytes(1, record.header().kind, 1, record.body()) {
             Ok(()) => Ok(true),

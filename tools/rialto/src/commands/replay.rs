@@ -8,7 +8,7 @@ use journal::{Difference, ReplayOptions, ReplayReport, StreamReader};
 use machine::Record;
 use serde_json::json;
 
-use crate::cli::ReplayArgs;
+use crate::cli::{Moment, ReplayArgs};
 use crate::describe;
 use crate::folder;
 use crate::output::{Failure, grouped, line, progress_bar};
@@ -19,7 +19,7 @@ use crate::output::{Failure, grouped, line, progress_bar};
 /// A difference, damage, or a folder that cannot be read.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     let mut machine = folder::empty_exchange(&args.dir)?;
-    let (report, elapsed) = execute(&args.dir, &mut machine, args.json)?;
+    let (report, elapsed) = execute(&args.dir, &mut machine, args.until, args.json)?;
     let rate = report.commands as f64 / elapsed.as_secs_f64().max(1e-9);
     if args.json {
         line(json!({
@@ -45,14 +45,24 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
     }
 }
 
-/// Replays the journal in `dir` through `machine`, with a progress bar unless `quiet`.
+/// Replays the journal in `dir` through `machine`, all of it or up to a moment, with a progress bar unless `quiet`.
 ///
 /// # Errors
 /// Damage, or a folder that cannot be read; differences are in the report.
-pub fn execute(dir: &Path, machine: &mut Exchange, quiet: bool) -> Result<(ReplayReport, Duration), Failure> {
-    let options =
+pub fn execute(
+    dir: &Path,
+    machine: &mut Exchange,
+    until: Option<Moment>,
+    quiet: bool,
+) -> Result<(ReplayReport, Duration), Failure> {
+    let mut options =
         ReplayOptions { parameters: folder::parameters(machine.limits()).to_vec(), ..Default::default() };
-    let bar = progress_bar(last_sequence(dir)?, "commands", quiet);
+    match until {
+        Some(Moment::Sequence(sequence)) => options.up_to = sequence,
+        Some(Moment::Time(time_ns)) => options.until_ns = time_ns,
+        None => {}
+    }
+    let bar = progress_bar(last_sequence(dir)?.min(options.up_to), "commands", quiet);
     bar.set_message("replaying");
     let start = Instant::now();
     let report = journal::replay(dir, machine, &options, &mut |progress| bar.set_position(progress.sequence));
@@ -62,7 +72,10 @@ pub fn execute(dir: &Path, machine: &mut Exchange, quiet: bool) -> Result<(Repla
 }
 
 /// Sequence of the last whole command, from the last segment alone.
-fn last_sequence(dir: &Path) -> Result<u64, Failure> {
+///
+/// # Errors
+/// A folder that cannot be read, or damage.
+pub fn last_sequence(dir: &Path) -> Result<u64, Failure> {
     let folder = dir.join(journal::COMMANDS_FOLDER);
     let mut reader = StreamReader::open(&folder).map_err(Failure::system)?;
     let names = std::fs::read_dir(&folder)
@@ -99,7 +112,8 @@ fn print(report: &ReplayReport, elapsed: Duration, rate: f64) {
     }
 }
 
-fn describe_difference(report: &ReplayReport) -> Option<String> {
+/// The first difference in words; `None` when there is none.
+pub fn describe_difference(report: &ReplayReport) -> Option<String> {
     if let Some((mark, found)) = &report.mark_difference {
         return Some(format!(
             "state after sequence {} hashes to {found:016x}, the journal's mark says {:016x}",

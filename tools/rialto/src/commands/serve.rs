@@ -38,6 +38,7 @@ const WATCH: Duration = Duration::from_millis(20);
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let stop = stop_signals()?;
+    sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
@@ -321,8 +322,20 @@ fn announce_when_ready(
 }
 
 fn watch(running: &Running, status: &Status, stop: &AtomicBool) -> Result<(), Failure> {
+    let mut full = false;
     while !stop.load(Ordering::Acquire) {
         check(running, status)?;
+        if running.is_disk_full() != full {
+            full = !full;
+            eprintln!(
+                "note: {}",
+                if full {
+                    "the disk is full: new orders are refused, cancels are taken; free some space"
+                } else {
+                    "the disk has room again: new orders are taken"
+                }
+            );
+        }
         std::thread::sleep(WATCH);
     }
     Ok(())

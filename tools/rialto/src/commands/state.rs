@@ -19,14 +19,32 @@ use crate::output::{Failure, line};
 /// No journal, or one whose replay fails.
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
     let mut machine = folder::empty_exchange(&args.dir)?;
-    super::replay::execute(&args.dir, &mut machine, args.json)?;
-    let state = to_json(&machine);
+    super::replay::execute(&args.dir, &mut machine, args.at, args.json)?;
+    let mut state = to_json(&machine);
+    keep_only(&mut state, args);
     if args.json {
         line(state);
     } else {
         print(&state);
     }
     Ok(())
+}
+
+/// Leaves out the accounts and orders that were not asked for.
+fn keep_only(state: &mut Value, args: &StateArgs) {
+    let rows = |state: &mut Value, name: &str, wanted: &dyn Fn(&Value) -> bool| {
+        if let Some(rows) = state[name].as_array_mut() {
+            rows.retain(|row| wanted(row));
+        }
+    };
+    if let Some(account) = args.account {
+        for name in ["accounts", "orders"] {
+            rows(state, name, &|row| row["account"] == account);
+        }
+    }
+    if let Some(symbol) = &args.symbol {
+        rows(state, "orders", &|row| row["symbol"] == symbol.as_str());
+    }
 }
 
 /// The whole state as JSON: accounts with their balances, and resting orders, best price first.
