@@ -7,6 +7,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gateway::session::SessionSettings;
 use gateway::{Acceptor, CommandPort, GatewayConfig, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source};
 use protocol::{
@@ -103,15 +104,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = arguments.next().ok_or("usage: PORT STORE_FILE COMP_ID")?.parse()?;
     let store = PathBuf::from(arguments.next().ok_or("the session store's path is missing")?);
     let target_comp_id = arguments.next().unwrap_or_else(|| "ISLD".to_owned());
-    let user = UserConfig {
-        sender_comp_id: "TW44".to_owned(),
+    let names = ["TW40", "TW41", "TW42", "TW43", "TW44", "TW50", "TW50SP1", "TW50SP2"];
+    let users = names.into_iter().zip(2..).map(|(name, account)| UserConfig {
+        sender_comp_id: name.to_owned(),
         username: "alice".to_owned(),
         password: "secret".to_owned(),
-        account: AccountId(2),
+        account: AccountId(account),
         self_trade_prevention: SelfTradePrevention::Allow,
-        reset_on_disconnect: true,
-    };
-    let config = GatewayConfig::new(1, ([127, 0, 0, 1], port).into(), store, vec![user]);
+        session: SessionSettings { reset_on_logon: true, ..SessionSettings::default() },
+    });
+    let config = GatewayConfig::new(1, ([127, 0, 0, 1], port).into(), store, users.collect());
     let mut acceptor = Acceptor::open(GatewayConfig { target_comp_id, ..config })?;
     let mut venue = Venue::new(now_ns());
     loop {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use protocol::{AccountId, SelfTradePrevention};
 
+use crate::session::SessionSettings;
+
 /// Everything a FIX gateway needs to know. Plain data: the binary fills it from its configuration file.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
@@ -46,9 +48,8 @@ pub struct UserConfig {
     pub account: AccountId,
     /// Self-trade prevention for orders that do not carry tag 2964.
     pub self_trade_prevention: SelfTradePrevention,
-    /// Starts both sequences at 1 again after every disconnection. What was not received is then lost, so this is for
-    /// conformance tests and clients that cannot keep their numbers.
-    pub reset_on_disconnect: bool,
+    /// How its session behaves.
+    pub session: SessionSettings,
 }
 
 impl std::fmt::Debug for UserConfig {
@@ -59,7 +60,7 @@ impl std::fmt::Debug for UserConfig {
             .field("password", &"(hidden)")
             .field("account", &self.account)
             .field("self_trade_prevention", &self.self_trade_prevention)
-            .field("reset_on_disconnect", &self.reset_on_disconnect)
+            .field("session", &self.session)
             .finish()
     }
 }
@@ -80,8 +81,6 @@ pub struct GatewayLimits {
     pub logout_timeout_ns: u64,
     /// Longest HeartBtInt (tag 108) in seconds.
     pub heartbeat_seconds: u64,
-    /// Furthest that SendingTime may be from our clock (FIX recommends two minutes).
-    pub sending_time_ns: u64,
     /// Commands of one session without their event yet; the socket is not read while there are so many.
     pub commands_in_flight: usize,
     /// Cancels and replaces of one session that wait for their order's acknowledgement; more are rejected.
@@ -105,7 +104,6 @@ impl Default for GatewayLimits {
             logon_timeout_ns: 10_000_000_000,
             logout_timeout_ns: 2_000_000_000,
             heartbeat_seconds: 3600,
-            sending_time_ns: 120_000_000_000,
             commands_in_flight: 4096,
             parked_requests: 64,
             queued_messages: 256,
@@ -233,7 +231,7 @@ mod tests {
             password: "secret".to_owned(),
             account: AccountId(account),
             self_trade_prevention: SelfTradePrevention::CancelNewest,
-            reset_on_disconnect: false,
+            session: SessionSettings::default(),
         }
     }
 

@@ -15,6 +15,7 @@
 mod acceptor;
 mod agent;
 mod config;
+pub mod dictionary;
 pub mod fix;
 mod gateway;
 pub mod orders;

@@ -63,8 +63,8 @@ fn replace_and_cancel_keep_the_chain_of_ids() {
     );
 
     let second = world.send(&mut alice, "D", &order("a5", 2, "1", "200"))[0].get(37).to_owned();
-    let by_id = world.send(&mut alice, "F", &format!("37={second}|11=c3|54=2|55=BTC/USD|60=now"));
-    assert_eq!(by_id[0].pick(&[150, 11, 41]), "150=4|11=c3|41=a5", "by OrderID alone");
+    let by_id = world.send(&mut alice, "F", &format!("41=NONE|37={second}|11=c3|54=2|55=BTC/USD|60=now"));
+    assert_eq!(by_id[0].pick(&[150, 11, 41]), "150=4|11=c3|41=a5", "OrderID decides");
 }
 
 #[test]

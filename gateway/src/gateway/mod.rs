@@ -16,7 +16,7 @@ use machine::{Record, Source};
 use protocol::AccountId;
 
 use crate::config::{ConfigError, GatewayConfig};
-use crate::fix::{BEGIN_STRING, FieldIndex, Frame, Message, find_frame, tags};
+use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
 use crate::session::{Session, Verdict};
 use crate::store::{Store, StoreError};
@@ -133,10 +133,11 @@ impl Gateway {
             limits.store_bytes,
         )?;
         let accounts: Vec<AccountId> = config.users.iter().map(|user| user.account).collect();
-        let sessions = names.iter().enumerate();
+        let sessions = config.users.iter().enumerate();
         let clients = sessions
-            .map(|(index, name)| {
-                Client::new(Session::new(index, &config.target_comp_id, name, limits, &store))
+            .map(|(index, user)| {
+                let (ours, theirs) = (&config.target_comp_id, &user.sender_comp_id);
+                Client::new(Session::new(index, ours, theirs, &user.session, limits, &store))
             })
             .collect();
         let by_comp_id =
@@ -342,8 +343,7 @@ impl Gateway {
         let Some(client) = self.link(link).client.take() else { return };
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
-        session.on_disconnect();
-        if self.config.users[client].reset_on_disconnect {
+        if session.on_disconnect() {
             self.reset(client);
         }
         self.clients[client].link = None;
@@ -540,9 +540,4 @@ impl Gateway {
     pub fn is_drained(&self) -> bool {
         self.links.iter().all(Option::is_none)
     }
-}
-
-/// Whether the message says that it is of our version.
-fn is_our_version(message: &Message<'_>) -> bool {
-    message.get(tags::BEGIN_STRING) == Some(BEGIN_STRING)
 }

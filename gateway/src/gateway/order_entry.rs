@@ -44,13 +44,16 @@ impl Gateway {
 
     /// Whether this is a request that may have come before, and has: it had its effect then.
     fn is_repeated(&self, client: usize, message: &Message<'_>) -> bool {
-        let perhaps = message.flag(tags::POSS_DUP_FLAG) || message.flag(97);
+        let perhaps = message.flag(tags::POSS_DUP_FLAG) || message.flag(tags::POSS_RESEND);
         if !perhaps || message.message_type() == b"H" {
             return false;
         }
         let id = message.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
         id.is_some_and(|id| {
-            self.orders.knows_client_id(client as u16, id) || self.clients[client].is_waiting(id)
+            let client_state = &self.clients[client];
+            self.orders.knows_client_id(client as u16, id)
+                || client_state.is_waiting(id)
+                || client_state.has_refused(id)
         })
     }
 
@@ -92,6 +95,7 @@ impl Gateway {
 
     fn refuse_order(&mut self, client: usize, message: &Message<'_>, refusal: Refusal, now_ns: u64) {
         self.counters.reports += 1;
+        self.remember_refused(client, message);
         let exec_id = self.exec_id(now_ns);
         self.clients[client].session.send_application(b"8", now_ns, &mut self.store, |writer| {
             let statuses = (status::REJECTED, status::REJECTED);
@@ -104,6 +108,13 @@ impl Gateway {
                 now_ns,
             );
         });
+    }
+
+    fn remember_refused(&mut self, client: usize, message: &Message<'_>) {
+        let id = message.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
+        if let Some(id) = id.filter(|id| !id.is_none()) {
+            self.clients[client].refuse(id);
+        }
     }
 
     fn locate(
@@ -179,6 +190,7 @@ impl Gateway {
         now_ns: u64,
     ) {
         self.counters.reports += 1;
+        self.remember_refused(client, message);
         let id = message.get(tags::CL_ORD_ID).unwrap_or_default();
         let original = message.get(tags::ORIG_CL_ORD_ID).unwrap_or_default();
         self.clients[client].session.send_application(b"9", now_ns, &mut self.store, |writer| {

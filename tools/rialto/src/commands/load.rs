@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use gateway::fix::{FieldIndex, Frame, MessageWriter, find_frame, format_utc_millis};
+use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ impl Session {
     fn queue(&mut self, message_type: &[u8], fields: impl FnOnce(&mut MessageWriter<'_>)) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let sending_time = format_utc_millis(now.as_nanos() as u64);
-        let mut message = MessageWriter::begin(&mut self.outgoing, message_type);
+        let mut message = MessageWriter::begin(&mut self.outgoing, Version::Fix44, message_type);
         message.bytes(49, self.sender.as_bytes());
         message.bytes(56, self.target.as_bytes());
         message.integer(34, self.next_out);

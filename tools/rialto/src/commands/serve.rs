@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::Exchange;
+use gateway::session::SessionSettings;
 use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice, UserConfig};
 use journal::DataFolder;
 use machine::{Record, Source};
@@ -129,7 +130,7 @@ fn fix_config(config: &Config) -> GatewayConfig {
         password: user.password.clone(),
         account: user.account,
         self_trade_prevention: user.self_trade_prevention,
-        reset_on_disconnect: false,
+        session: SessionSettings::default(),
     });
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, users.collect());
