@@ -14,11 +14,11 @@ fn order(version: Version) -> Vec<u8> {
     let mut buffer = Vec::new();
     let mut writer = MessageWriter::begin(&mut buffer, version, b"D");
     let fields: [(u32, &[u8]); 13] = [
-        (34, b"123456"),
-        (49, b"CLIENT01"),
+        (34, b"12345"),
+        (49, b"CLIENT"),
         (52, b"20240229-12:34:56.789"),
         (56, b"RIALTO"),
-        (11, b"ORDER-000123456"),
+        (11, b"ORDER-123456"),
         (21, b"1"),
         (38, b"100"),
         (40, b"2"),

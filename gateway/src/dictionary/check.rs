@@ -33,8 +33,8 @@ impl Default for Switches {
     }
 }
 
-/// Most fields in one block: the size of the marks of what has been seen. The largest has about 1,000.
-const MAX_MEMBERS: usize = 2048;
+/// Most fields in one block: the size of the marks of what has been seen. The largest of SP2 has about 700.
+const MAX_MEMBERS: usize = 1024;
 
 /// Which fields of a block have been seen, by ordinal.
 struct Seen {

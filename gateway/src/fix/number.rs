@@ -7,9 +7,13 @@ pub fn parse_number(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 18 {
         return None;
     }
-    text.iter().try_fold(0, |value: u64, &digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
-    })
+    let (mut value, mut valid) = (0u64, true);
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        valid &= digit < 10;
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+    }
+    valid.then_some(value)
 }
 
 /// FIX's int: an optional minus sign and digits.
@@ -23,7 +27,10 @@ pub fn is_integer(value: &[u8]) -> bool {
 #[must_use]
 pub fn is_decimal(value: &[u8]) -> bool {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
-    let points = digits.iter().filter(|&&byte| byte == b'.').count();
-    let numbers = digits.iter().filter(|byte| byte.is_ascii_digit()).count();
-    numbers > 0 && points <= 1 && points + numbers == digits.len()
+    let (mut points, mut others) = (0, 0);
+    for &byte in digits {
+        points += usize::from(byte == b'.');
+        others += usize::from(!byte.is_ascii_digit());
+    }
+    points <= 1 && others == points && digits.len() > points
 }

@@ -100,20 +100,20 @@ pub fn parse_utc_timestamp(text: &[u8]) -> Option<u64> {
 }
 
 /// Days since the Unix epoch of `YYYYMMDD`.
+#[inline]
 fn days_of(date: &[u8]) -> Option<u64> {
-    let number = |at: usize, digits: usize| digits_value(&date[at..at + digits]);
-    let (year, month, day) = (number(0, 4)?, number(4, 2)?, number(6, 2)?);
+    let date = digits_value(date)?;
+    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
     let valid = (1970..=2553).contains(&year) && (1..=12).contains(&month);
     (valid && day >= 1 && day <= days_in_month(year, month)).then(|| days_from_civil(year, month, day))
 }
 
 /// Seconds since midnight of `HH:MM:SS`.
+#[inline]
 fn seconds_of(time: &[u8]) -> Option<u64> {
-    let number = |at: usize| digits_value(&time[at..at + 2]);
-    if time[2] != b':' || time[5] != b':' {
-        return None;
-    }
-    let (hour, minute, second) = (number(0)?, number(3)?, number(6)?);
+    let &[h1, h0, b':', m1, m0, b':', s1, s0] = time else { return None };
+    let time = digits_value(&[h1, h0, m1, m0, s1, s0])?;
+    let (hour, minute, second) = (time / 10_000, time / 100 % 100, time % 100);
     (hour <= 23 && minute <= 59 && second <= 60).then(|| hour * 3600 + minute * 60 + second.min(59))
 }
 
@@ -122,13 +122,24 @@ fn fraction_ns(fraction: &[u8]) -> Option<u64> {
     if point != b'.' || digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    Some(digits_value(digits)? * 10u64.pow(9 - digits.len() as u32))
+    const UNITS: [u64; 10] = [
+        1_000_000_000,
+        100_000_000,
+        10_000_000,
+        1_000_000,
+        100_000,
+        10_000,
+        1_000,
+        100,
+        10,
+        1,
+    ];
+    Some(digits_value(digits)? * UNITS[digits.len()])
 }
 
+#[inline]
 fn digits_value(digits: &[u8]) -> Option<u64> {
-    digits
-        .iter()
-        .try_fold(0, |value, &digit| digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0')))
+    super::parse_number(digits)
 }
 
 fn days_in_month(year: u64, month: u64) -> u64 {
