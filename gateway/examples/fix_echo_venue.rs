@@ -7,12 +7,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gateway::session::SessionSettings;
+use gateway::access::PasswordHash;
 use gateway::{Acceptor, CommandPort, GatewayConfig, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source};
 use protocol::{
     AccountId, AssetCreated, CancelOrder, CancelReason, CreateInstrument, InstrumentCreated, Name, NewOrder,
-    OrderAccepted, OrderCanceled, OrderId, RejectReason, Rejected, SelfTradePrevention,
+    OrderAccepted, OrderCanceled, OrderId, RejectReason, Rejected,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -105,13 +105,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let store = PathBuf::from(arguments.next().ok_or("the session store's path is missing")?);
     let target_comp_id = arguments.next().unwrap_or_else(|| "ISLD".to_owned());
     let names = ["TW40", "TW41", "TW42", "TW43", "TW44", "TW50", "TW50SP1", "TW50SP2"];
-    let users = names.into_iter().zip(2..).map(|(name, account)| UserConfig {
-        sender_comp_id: name.to_owned(),
-        username: "alice".to_owned(),
-        password: "secret".to_owned(),
-        account: AccountId(account),
-        self_trade_prevention: SelfTradePrevention::Allow,
-        session: SessionSettings { reset_on_logon: true, ..SessionSettings::default() },
+    let hash = PasswordHash::create(b"secret", 8, 1)?;
+    let users = names.into_iter().zip(2..).map(|(name, account)| {
+        let mut user = UserConfig::new(name, "alice", hash.clone(), AccountId(account));
+        user.session.reset_on_logon = true;
+        user
     });
     let config = GatewayConfig::new(1, ([127, 0, 0, 1], port).into(), store, users.collect());
     let mut acceptor = Acceptor::open(GatewayConfig { target_comp_id, ..config })?;

@@ -26,6 +26,7 @@ fn a_stranger_gets_no_answer_and_a_client_a_reason() {
     assert_eq!(refused("A", "MALLORY", "98=0|108=30|553=alice|554=ALICE-secret"), "");
     assert_eq!(refused("0", "ALICE", ""), "");
     let wrong = refused("A", "ALICE", "98=0|108=30|553=alice|554=wrong");
+    assert_eq!(refused("A", "ALICE", "98=0|108=30|553=alice|554="), wrong);
     assert!(wrong.contains("Password"));
     for credentials in ["553=bob|554=ALICE-secret", "553=alice", "554=ALICE-secret", "553=bob|554=BOB-secret"]
     {
@@ -291,7 +292,7 @@ fn shutdown_says_goodbye_and_waits_for_the_answer() {
     world.wait(&mut bob, 3);
     assert_eq!(bob.closed, Some("Logout not answered"));
     assert!(world.gateway.is_drained());
-    assert!(world.gateway.connect(world.now_ns).is_none());
+    assert!(world.gateway.connect(support::ADDRESS, world.now_ns).is_none());
 }
 
 #[test]

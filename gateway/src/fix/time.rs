@@ -122,18 +122,8 @@ fn fraction_ns(fraction: &[u8]) -> Option<u64> {
     if point != b'.' || digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    const UNITS: [u64; 10] = [
-        1_000_000_000,
-        100_000_000,
-        10_000_000,
-        1_000_000,
-        100_000,
-        10_000,
-        1_000,
-        100,
-        10,
-        1,
-    ];
+    const UNITS: [u64; 10] =
+        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
     Some(digits_value(digits)? * UNITS[digits.len()])
 }
 

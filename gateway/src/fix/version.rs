@@ -74,6 +74,14 @@ impl Version {
         })
     }
 
+    /// The version to answer in, where [`Version::of`] knows none: any over FIXT.1.1 will do for a Logout.
+    #[must_use]
+    pub fn spoken(begin_string: &[u8], application_id: Option<&[u8]>) -> Option<Self> {
+        let newest = Self::Fix50Sp2;
+        let transport = (begin_string == newest.begin_string()).then_some(newest);
+        Self::of(begin_string, application_id).or(transport)
+    }
+
     /// Whether any version has this BeginString.
     #[must_use]
     pub fn is_begin_string(text: &[u8]) -> bool {
@@ -117,6 +125,8 @@ mod tests {
         assert_eq!(Version::of(b"FIXT.1.1", None), None);
         assert_eq!(Version::of(b"FIXT.1.1", Some(b"6")), None);
         assert_eq!(Version::of(b"FIX.3.9", None), None);
+        assert_eq!(Version::spoken(b"FIXT.1.1", Some(b"99")), Some(Version::Fix50Sp2));
+        assert_eq!(Version::spoken(b"FIX.3.9", None), None);
         assert!(Version::is_begin_string(b"FIXT.1.1") && !Version::is_begin_string(b"FIX.5.0"));
     }
 }

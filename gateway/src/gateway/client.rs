@@ -8,6 +8,7 @@ use protocol::{
 };
 
 use super::LinkId;
+use crate::access::Throttle;
 use crate::orders::Request;
 use crate::session::Session;
 
@@ -26,13 +27,20 @@ pub(super) struct Client {
     current: Option<Request>,
     /// ClOrdIDs of requests that the gateway itself has refused since the sequences began, oldest first.
     refused: VecDeque<ClientOrderId>,
+    pub(super) throttle: Throttle,
+    /// Whose throttle it shares: place in `Gateway::firms`.
+    pub(super) firm: Option<usize>,
+    /// MsgSeqNum of the message that was counted last: one that had to wait comes again.
+    pub(super) counted: u64,
+    /// SendingTime of the last signed Logon: an earlier one is a copy.
+    pub(super) signed_ns: u64,
 }
 
 /// Refused ClOrdIDs that are kept; for each, one repetition with PossResend is ignored instead of being refused again.
 const REFUSED: usize = 1024;
 
 impl Client {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session, throttle: Throttle, firm: Option<usize>) -> Self {
         Self {
             session,
             link: None,
@@ -42,6 +50,10 @@ impl Client {
             outstanding: VecDeque::new(),
             current: None,
             refused: VecDeque::new(),
+            throttle,
+            firm,
+            counted: 0,
+            signed_ns: 0,
         }
     }
 
@@ -100,6 +112,7 @@ impl Client {
     pub(super) fn forget_sequences(&mut self) {
         self.outstanding.clear();
         self.refused.clear();
+        self.counted = 0;
         self.in_flight.iter_mut().chain(self.parked.iter_mut()).for_each(|it| it.sequence = 0);
     }
 

@@ -199,12 +199,7 @@ fn write_no_trade(writer: &mut MessageWriter<'_>) {
 }
 
 /// ExecType and LeavesQty.
-fn write_exec_type(
-    writer: &mut MessageWriter<'_>,
-    exec_type: u8,
-    order_status: u8,
-    leaves: Decimal,
-) {
+fn write_exec_type(writer: &mut MessageWriter<'_>, exec_type: u8, order_status: u8, leaves: Decimal) {
     if let Some(exec_type) = fitted_exec_type(writer.version(), exec_type, order_status) {
         writer.character(tags::EXEC_TYPE, exec_type);
         write_quantity(writer, tags::LEAVES_QTY, leaves);

@@ -21,12 +21,12 @@ impl Session {
         self.wire.clear();
         self.last_received_ns = now_ns;
         if let Err((text, reason)) = self.take_version(message, store) {
-            self.refuse(&text, now_ns, store);
+            self.refuse(message, &text, now_ns, store);
             return Verdict::Disconnect(reason);
         }
         self.keep_to_schedule(now_ns, store);
         if let Some((text, reason)) = self.logon_problem(message, now_ns, store) {
-            self.refuse(&text, now_ns, store);
+            self.refuse(message, &text, now_ns, store);
             return Verdict::Disconnect(reason);
         }
         let sequence = message.number(tags::MSG_SEQ_NUM).expect("checked above");
@@ -35,7 +35,7 @@ impl Session {
             self.reset(store);
         }
         if let Some((text, reason)) = self.sequence_problem(message, sequence, store) {
-            self.refuse(&text, now_ns, store);
+            self.refuse(message, &text, now_ns, store);
             return Verdict::Disconnect(reason);
         }
         self.accept(message, sequence, reset, now_ns, store);

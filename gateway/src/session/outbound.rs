@@ -113,10 +113,13 @@ impl Session {
         });
     }
 
-    /// A Logout outside the sequence, for a Logon that is refused.
-    pub(crate) fn refuse(&mut self, text: &str, now_ns: u64, store: &Store) {
+    /// A Logout outside the sequence, for a Logon that is refused; in the words of its version.
+    pub(crate) fn refuse(&mut self, logon: &Message<'_>, text: &str, now_ns: u64, store: &Store) {
         let sequence = store.next_out(self.index);
-        let mut writer = self.identity.begin(&mut self.wire, b"5");
+        let begin_string = logon.get(tags::BEGIN_STRING).unwrap_or_default();
+        let spoken = Version::spoken(begin_string, logon.get(tags::DEFAULT_APPL_VER_ID));
+        let version = spoken.unwrap_or(self.identity.version);
+        let mut writer = MessageWriter::begin(&mut self.wire, version, b"5");
         self.identity.write_header(&mut writer, sequence, now_ns);
         writer.bytes(tags::TEXT, text.as_bytes());
         writer.finish();

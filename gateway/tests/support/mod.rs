@@ -2,16 +2,15 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use exchange::Exchange;
+use gateway::access::PasswordHash;
 use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
-use gateway::session::SessionSettings;
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
-use protocol::{
-    AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name, SelfTradePrevention,
-};
+use protocol::{AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name};
 use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
@@ -50,15 +49,12 @@ pub struct World {
 }
 
 pub fn user(name: &str, account: u32) -> UserConfig {
-    UserConfig {
-        sender_comp_id: name.to_owned(),
-        username: name.to_lowercase(),
-        password: format!("{name}-secret"),
-        account: AccountId(account),
-        self_trade_prevention: SelfTradePrevention::CancelNewest,
-        session: SessionSettings::default(),
-    }
+    let hash = PasswordHash::create(format!("{name}-secret").as_bytes(), 8, 1).unwrap();
+    UserConfig::new(name, &name.to_lowercase(), hash, AccountId(account))
 }
+
+/// Where the clients come from.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn name(text: &str) -> Name {
     Name::from_text(text).unwrap()
@@ -286,7 +282,7 @@ pub fn message_of(
 impl World {
     /// Connects without a Logon.
     pub fn connect(&mut self, name: &str) -> Client {
-        let link = self.gateway.connect(self.now_ns).unwrap();
+        let link = self.gateway.connect(ADDRESS, self.now_ns).unwrap();
         self.links.0.push(link);
         Client { name: name.to_owned(), version: Version::Fix44, link, next_out: 1, closed: None }
     }
