@@ -7,11 +7,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use gateway::access::PasswordHash;
 use gateway::{Acceptor, CommandPort, GatewayConfig, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source};
 use protocol::{
     AccountId, AssetCreated, CancelOrder, CancelReason, CreateInstrument, InstrumentCreated, Name, NewOrder,
-    OrderAccepted, OrderCanceled, OrderId, RejectReason, Rejected, SelfTradePrevention,
+    OrderAccepted, OrderCanceled, OrderId, RejectReason, Rejected,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -103,15 +104,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = arguments.next().ok_or("usage: PORT STORE_FILE COMP_ID")?.parse()?;
     let store = PathBuf::from(arguments.next().ok_or("the session store's path is missing")?);
     let target_comp_id = arguments.next().unwrap_or_else(|| "ISLD".to_owned());
-    let user = UserConfig {
-        sender_comp_id: "TW44".to_owned(),
-        username: "alice".to_owned(),
-        password: "secret".to_owned(),
-        account: AccountId(2),
-        self_trade_prevention: SelfTradePrevention::Allow,
-        reset_on_disconnect: true,
-    };
-    let config = GatewayConfig::new(1, ([127, 0, 0, 1], port).into(), store, vec![user]);
+    let names = ["TW40", "TW41", "TW42", "TW43", "TW44", "TW50", "TW50SP1", "TW50SP2"];
+    let hash = PasswordHash::create(b"secret", 8, 1)?;
+    let users = names.into_iter().zip(2..).map(|(name, account)| {
+        let mut user = UserConfig::new(name, "alice", hash.clone(), AccountId(account));
+        user.session.reset_on_logon = true;
+        user
+    });
+    let config = GatewayConfig::new(1, ([127, 0, 0, 1], port).into(), store, users.collect());
     let mut acceptor = Acceptor::open(GatewayConfig { target_comp_id, ..config })?;
     let mut venue = Venue::new(now_ns());
     loop {

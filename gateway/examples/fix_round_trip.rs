@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gateway::fix::{FieldIndex, Frame, MessageWriter, find_frame, format_utc_millis, tags};
+use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis, tags};
 
 struct Client {
     stream: TcpStream,
@@ -23,7 +23,7 @@ impl Client {
         self.sequence += 1;
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_nanos() as u64);
         let now = format_utc_millis(now_ns);
-        let mut writer = MessageWriter::begin(&mut self.out, kind);
+        let mut writer = MessageWriter::begin(&mut self.out, Version::Fix44, kind);
         writer.integer(tags::MSG_SEQ_NUM, self.sequence);
         writer.bytes(tags::SENDER_COMP_ID, self.names.0.as_bytes());
         writer.bytes(tags::SENDING_TIME, &now);

@@ -9,6 +9,7 @@ use machine::Record;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+use crate::access::{AuditLog, ThreadVerifier};
 use crate::config::GatewayConfig;
 use crate::gateway::{CommandPort, Gateway, GatewayError, LinkId};
 
@@ -55,6 +56,7 @@ pub struct Acceptor {
     connections: Vec<Option<Connection>>,
     notices: VecDeque<Notice>,
     buffer: Vec<u8>,
+    audit: Option<AuditLog>,
 }
 
 impl Acceptor {
@@ -64,7 +66,8 @@ impl Acceptor {
     /// [`GatewayError`]
     pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
         let bind = config.bind;
-        let gateway = Gateway::open(config)?;
+        let audit = config.audit_path.as_deref().map(AuditLog::open).transpose()?;
+        let gateway = Gateway::open_with(config, Box::new(ThreadVerifier::start()?))?;
         let poll = Poll::new()?;
         let mut listener = TcpListener::bind(bind)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
@@ -79,6 +82,7 @@ impl Acceptor {
             connections: Vec::new(),
             notices: VecDeque::new(),
             buffer: vec![0; READ_BYTES],
+            audit,
         })
     }
 
@@ -139,6 +143,10 @@ impl Acceptor {
             work += self.read(link, now_ns, port)?;
         }
         self.gateway.on_tick(now_ns, port)?;
+        let attempts = self.gateway.take_attempts();
+        if let Some(audit) = &mut self.audit {
+            audit.write(&attempts)?;
+        }
         if self.gateway.commit()? {
             for link in 0..self.connections.len() {
                 work += self.write(link, now_ns);
@@ -183,7 +191,7 @@ impl Acceptor {
     }
 
     fn take_connection(&mut self, mut stream: TcpStream, peer: SocketAddr, now_ns: u64) {
-        let Some(link) = self.gateway.connect(now_ns) else {
+        let Some(link) = self.gateway.connect(peer.ip(), now_ns) else {
             return self.notice(Some(peer), None, "refused: as many connections as allowed".to_owned());
         };
         let both = Interest::READABLE | Interest::WRITABLE;
@@ -215,7 +223,11 @@ impl Acceptor {
         let was_stalled = self.gateway.is_stalled(link);
         let mut received = 0;
         if connection.readable && !connection.ended && !was_stalled {
-            match connection.stream.read(&mut self.buffer) {
+            // Before its Logon a client fills no more than the room of one message.
+            let limits = &self.gateway.config().limits;
+            let room =
+                if connection.comp_id.is_some() { READ_BYTES } else { limits.message_bytes.min(READ_BYTES) };
+            match connection.stream.read(&mut self.buffer[..room]) {
                 Ok(0) => connection.ended = true,
                 Ok(length) => {
                     received = length;

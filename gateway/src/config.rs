@@ -1,10 +1,13 @@
 //! Configuration, checked before anything is opened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::{AccountId, SelfTradePrevention};
+
+use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::session::SessionSettings;
 
 /// Everything a FIX gateway needs to know. Plain data: the binary fills it from its configuration file.
 #[derive(Clone, Debug)]
@@ -20,6 +23,10 @@ pub struct GatewayConfig {
     /// Who may log on. The position in this list, plus 1, is the session number in the source of commands, so add
     /// new users at the end.
     pub users: Vec<UserConfig>,
+    /// Messages per second of all sessions of a firm together, by its name.
+    pub firms: BTreeMap<String, ThrottleLimits>,
+    /// File that every attempt to log on is written to.
+    pub audit_path: Option<PathBuf>,
     /// Limits.
     pub limits: GatewayLimits,
 }
@@ -29,7 +36,16 @@ impl GatewayConfig {
     #[must_use]
     pub fn new(gateway: u16, bind: SocketAddr, store_path: PathBuf, users: Vec<UserConfig>) -> Self {
         let target_comp_id = "RIALTO".to_owned();
-        Self { gateway, bind, target_comp_id, store_path, users, limits: GatewayLimits::default() }
+        Self {
+            gateway,
+            bind,
+            target_comp_id,
+            store_path,
+            users,
+            firms: BTreeMap::new(),
+            audit_path: None,
+            limits: GatewayLimits::default(),
+        }
     }
 }
 
@@ -40,15 +56,18 @@ pub struct UserConfig {
     pub sender_comp_id: String,
     /// Tag 553 of the Logon.
     pub username: String,
-    /// Tag 554 of the Logon. Never printed.
-    pub password: String,
+    /// What Password (554) of the Logon must hash to; `None` if only signed Logons are taken.
+    pub password: Option<PasswordHash>,
+    /// Key of signed Logons; `None` if only passwords are taken.
+    pub hmac_key: Option<HmacKey>,
     /// Whose orders these are. An account has at most one FIX session; all its reports go there.
     pub account: AccountId,
     /// Self-trade prevention for orders that do not carry tag 2964.
     pub self_trade_prevention: SelfTradePrevention,
-    /// Starts both sequences at 1 again after every disconnection. What was not received is then lost, so this is for
-    /// conformance tests and clients that cannot keep their numbers.
-    pub reset_on_disconnect: bool,
+    /// How its session behaves.
+    pub session: SessionSettings,
+    /// What it may do, from where, and how much.
+    pub access: AccessSettings,
 }
 
 impl std::fmt::Debug for UserConfig {
@@ -56,12 +75,44 @@ impl std::fmt::Debug for UserConfig {
         f.debug_struct("UserConfig")
             .field("sender_comp_id", &self.sender_comp_id)
             .field("username", &self.username)
-            .field("password", &"(hidden)")
+            .field("password", &self.password)
+            .field("hmac_key", &self.hmac_key)
             .field("account", &self.account)
             .field("self_trade_prevention", &self.self_trade_prevention)
-            .field("reset_on_disconnect", &self.reset_on_disconnect)
+            .field("session", &self.session)
+            .field("access", &self.access)
             .finish()
     }
+}
+
+impl UserConfig {
+    /// A user with the default settings.
+    #[must_use]
+    pub fn new(sender_comp_id: &str, username: &str, password: PasswordHash, account: AccountId) -> Self {
+        Self {
+            sender_comp_id: sender_comp_id.to_owned(),
+            username: username.to_owned(),
+            password: Some(password),
+            hmac_key: None,
+            account,
+            self_trade_prevention: SelfTradePrevention::CancelNewest,
+            session: SessionSettings::default(),
+            access: AccessSettings::default(),
+        }
+    }
+}
+
+/// What a user may do, from where, and how much.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessSettings {
+    /// Addresses that it may come from; empty is everywhere.
+    pub addresses: Vec<AddressRange>,
+    /// What it may do.
+    pub permissions: Permissions,
+    /// Messages per second of the session.
+    pub throttle: ThrottleLimits,
+    /// Name of the firm whose throttle it shares; see [`GatewayConfig::firms`].
+    pub firm: Option<String>,
 }
 
 /// Limits of a gateway, each with its reason.
@@ -69,6 +120,15 @@ impl std::fmt::Debug for UserConfig {
 pub struct GatewayLimits {
     /// Connections at the same time, logged on or not; more are closed at once. Bounds file descriptors.
     pub connections: usize,
+    /// Connections at the same time from one address.
+    pub connections_per_address: usize,
+    /// Connections at the same time that have not logged on yet.
+    pub strangers: usize,
+    /// Logons with a wrong password after which a user may not try again from the same address; four times as many, over
+    /// all users, lock the address.
+    pub lockout_failures: u32,
+    /// For how long.
+    pub lockout_ns: u64,
     /// Longest message in bytes; a longer one ends the connection. Bounds the receive buffer.
     pub message_bytes: usize,
     /// Bytes waiting for a client that does not read; more ends the connection. Nothing is lost: reports stay in the
@@ -80,8 +140,6 @@ pub struct GatewayLimits {
     pub logout_timeout_ns: u64,
     /// Longest HeartBtInt (tag 108) in seconds.
     pub heartbeat_seconds: u64,
-    /// Furthest that SendingTime may be from our clock (FIX recommends two minutes).
-    pub sending_time_ns: u64,
     /// Commands of one session without their event yet; the socket is not read while there are so many.
     pub commands_in_flight: usize,
     /// Cancels and replaces of one session that wait for their order's acknowledgement; more are rejected.
@@ -100,12 +158,15 @@ impl Default for GatewayLimits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            connections_per_address: 1024,
+            strangers: 256,
+            lockout_failures: 5,
+            lockout_ns: 60_000_000_000,
             message_bytes: 8192,
             output_bytes: 8 << 20,
             logon_timeout_ns: 10_000_000_000,
             logout_timeout_ns: 2_000_000_000,
             heartbeat_seconds: 3600,
-            sending_time_ns: 120_000_000_000,
             commands_in_flight: 4096,
             parked_requests: 64,
             queued_messages: 256,
@@ -125,7 +186,7 @@ pub enum ConfigError {
     /// Nobody to serve, or more than session numbers.
     #[error("a gateway needs 1 to 65,534 users, not {0}")]
     UserCount(usize),
-    /// A CompID, user name or password that cannot stand in a FIX field.
+    /// A CompID or user name that cannot stand in a FIX field.
     #[error("{field} of user {user} must be 1 to 64 printable ASCII characters without `=` and space")]
     Text {
         /// Position in the list, from 1.
@@ -145,6 +206,12 @@ pub enum ConfigError {
     /// WORLD or FEES.
     #[error("account {0} cannot trade: client accounts start at 2")]
     NotAClient(AccountId),
+    /// Nothing to show at the Logon.
+    #[error("user {0} has neither a password hash nor an HMAC key")]
+    NoSecret(usize),
+    /// A firm that is not among [`GatewayConfig::firms`].
+    #[error("user {0} belongs to the firm {1}, which is not defined")]
+    UnknownFirm(usize, String),
     /// A limit that makes no sense.
     #[error("limit {0} must be {1}")]
     Limit(&'static str, &'static str),
@@ -168,6 +235,9 @@ impl GatewayConfig {
         let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
         for (index, user) in self.users.iter().enumerate() {
             validate_user(index + 1, user)?;
+            if let Some(firm) = user.access.firm.as_ref().filter(|firm| !self.firms.contains_key(*firm)) {
+                return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
+            }
             if !names.insert(&user.sender_comp_id) {
                 return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
             }
@@ -180,11 +250,10 @@ impl GatewayConfig {
 }
 
 fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
-    let texts = [
-        ("sender_comp_id", &config.sender_comp_id),
-        ("username", &config.username),
-        ("password", &config.password),
-    ];
+    let texts = [("sender_comp_id", &config.sender_comp_id), ("username", &config.username)];
+    if config.password.is_none() && config.hmac_key.is_none() {
+        return Err(ConfigError::NoSecret(user));
+    }
     for (field, text) in texts {
         if !is_field_text(text) {
             return Err(ConfigError::Text { user, field });
@@ -204,6 +273,9 @@ impl GatewayLimits {
     fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             (self.connections >= 1, "connections", "1 or more"),
+            (self.connections_per_address >= 1, "connections_per_address", "1 or more"),
+            (self.strangers >= 1, "strangers", "1 or more"),
+            (self.lockout_failures >= 1, "lockout_failures", "1 or more"),
             ((256..=65_536).contains(&self.message_bytes), "message_bytes", "256 to 65,536"),
             (
                 self.output_bytes >= 4 * self.message_bytes,
@@ -227,14 +299,8 @@ mod tests {
     use super::*;
 
     fn user(name: &str, account: u32) -> UserConfig {
-        UserConfig {
-            sender_comp_id: name.to_owned(),
-            username: "u".to_owned(),
-            password: "secret".to_owned(),
-            account: AccountId(account),
-            self_trade_prevention: SelfTradePrevention::CancelNewest,
-            reset_on_disconnect: false,
-        }
+        let hash = PasswordHash::create(b"secret", 8, 1).unwrap();
+        UserConfig::new(name, "u", hash, AccountId(account))
     }
 
     fn config(users: Vec<UserConfig>) -> GatewayConfig {
@@ -252,6 +318,11 @@ mod tests {
         assert_eq!(config(vec![user("A", 1)]).validate(), Err(ConfigError::NotAClient(AccountId(1))));
         let space = config(vec![user("A B", 2)]);
         assert_eq!(space.validate(), Err(ConfigError::Text { user: 1, field: "sender_comp_id" }));
+        let nothing = config(vec![UserConfig { password: None, ..user("A", 2) }]);
+        assert_eq!(nothing.validate(), Err(ConfigError::NoSecret(1)));
+        let mut lonely = config(vec![user("A", 2)]);
+        lonely.users[0].access.firm = Some("F".to_owned());
+        assert_eq!(lonely.validate(), Err(ConfigError::UnknownFirm(1, "F".to_owned())));
         let mut small = config(vec![user("A", 2)]);
         small.limits.message_bytes = 10;
         assert_eq!(small.validate(), Err(ConfigError::Limit("message_bytes", "256 to 65,536")));
@@ -260,6 +331,6 @@ mod tests {
     #[test]
     fn passwords_are_never_printed() {
         let text = format!("{:?}", config(vec![user("A", 2)]));
-        assert!(!text.contains("secret") && text.contains("(hidden)"));
+        assert!(!text.contains("argon2") && text.contains("(hidden)"));
     }
 }

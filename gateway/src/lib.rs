@@ -13,8 +13,10 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+pub mod access;
 mod agent;
 mod config;
+pub mod dictionary;
 pub mod fix;
 mod gateway;
 pub mod orders;
@@ -23,6 +25,6 @@ mod store;
 
 pub use acceptor::{Acceptor, Notice};
 pub use agent::GatewayAgent;
-pub use config::{ConfigError, GatewayConfig, GatewayLimits, UserConfig};
+pub use config::{AccessSettings, ConfigError, GatewayConfig, GatewayLimits, UserConfig};
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use store::{Store, StoreError};

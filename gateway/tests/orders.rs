@@ -63,8 +63,8 @@ fn replace_and_cancel_keep_the_chain_of_ids() {
     );
 
     let second = world.send(&mut alice, "D", &order("a5", 2, "1", "200"))[0].get(37).to_owned();
-    let by_id = world.send(&mut alice, "F", &format!("37={second}|11=c3|54=2|55=BTC/USD|60=now"));
-    assert_eq!(by_id[0].pick(&[150, 11, 41]), "150=4|11=c3|41=a5", "by OrderID alone");
+    let by_id = world.send(&mut alice, "F", &format!("41=NONE|37={second}|11=c3|54=2|55=BTC/USD|60=now"));
+    assert_eq!(by_id[0].pick(&[150, 11, 41]), "150=4|11=c3|41=a5", "OrderID decides");
 }
 
 #[test]
@@ -232,4 +232,63 @@ fn while_the_disk_is_full_new_business_is_refused_by_name_and_cancels_are_taken(
     world.port.disk_full = false;
     let taken = world.send(&mut alice, "D", &order("again", 1, "2", "100"));
     assert_eq!(taken[0].pick(&[35, 150, 39]), "35=8|150=0|39=0");
+}
+
+/// The life of orders in every version; all that we send must be right by the version's own dictionary.
+#[test]
+fn every_version_gets_reports_that_its_dictionary_accepts() {
+    use gateway::dictionary::{Checker, Switches};
+    use gateway::fix::{FieldIndex, Version};
+
+    for version in Version::ALL {
+        let mut world = World::new();
+        let application = String::from_utf8(version.application_id().to_vec()).unwrap();
+        let more = if version.is_fixt() { format!("1137={application}|") } else { String::new() };
+        let (mut alice, mut all) = world.log_on_as(version, "ALICE", 1, &more);
+        let old = version < Version::Fix44;
+        let timed = if version < Version::Fix42 { "" } else { "|60=now" };
+        let handled = if old { "|21=1" } else { "" };
+        let quantity = if version == Version::Fix40 { "|38=1|125=F" } else { "" };
+        let order = |id: &str, side: u8, quantity: &str| {
+            format!("11={id}|54={side}|38={quantity}|44=100|40=2|55=BTC/USD{timed}{handled}")
+        };
+        let mut send = |kind: &str, fields: &str| {
+            let answer = world.send(&mut alice, kind, fields);
+            assert!(!answer.is_empty(), "{version:?} {kind} {fields}");
+            let application = answer.iter().all(|it| matches!(it.get(35), "8" | "9"));
+            assert!(application, "{version:?} {kind} {fields}: {answer:?}");
+            all.extend(answer);
+        };
+        send("D", &order("a1", 1, "3"));
+        send("D", &order("a2", 1, "0"));
+        send("D", &order("a1", 1, "1"));
+        send("D", &order("poor", 1, "9999999"));
+        send("G", &format!("41=a1|{}", order("a3", 1, "2")));
+        send("H", &format!("11=a3|54=1|55=BTC/USD{}", if old { "" } else { "|790=q" }));
+        send("H", "11=none|54=1|55=BTC/USD");
+        send("F", &format!("41=none|11=c0|54=1|55=BTC/USD{timed}{quantity}"));
+        send("F", &format!("41=a3|11=c1|54=1|55=BTC/USD{timed}{quantity}"));
+        send("F", &format!("41=a3|11=c2|54=1|55=BTC/USD{timed}{quantity}"));
+        send("G", &format!("41=a3|{}", order("a9", 1, "1")));
+        send("D", &order("b1", 2, "2"));
+        let (mut bob, _) = world.log_on("BOB", 1, "");
+        world.send(&mut bob, "D", &support::order("x1", 1, "1", "100"));
+        all.extend(world.take(&mut alice));
+        let trade = all.last().unwrap();
+        assert_eq!(trade.pick(&[35, 39]), "35=8|39=1", "{version:?}");
+        let expected = match version {
+            Version::Fix40 => "150=|20=0",
+            Version::Fix41 | Version::Fix42 => "150=1|20=0",
+            _ => "150=F|20=",
+        };
+        assert_eq!(trade.pick(&[150, 20]), expected, "{version:?}");
+        let checker = Checker::new(version);
+        for message in all {
+            let bytes = message.0.replace('|', "\x01");
+            let mut index = FieldIndex::new();
+            let parsed = index.parse(bytes.as_bytes()).unwrap();
+            let problem = checker.check(&parsed, &Switches::default());
+            assert_eq!(problem, None, "{version:?} {message:?}");
+        }
+    }
 }

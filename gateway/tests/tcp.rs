@@ -164,11 +164,9 @@ fn strangers_are_turned_away_and_nobody_else_notices() {
     assert_eq!(garbage.next(), None);
     let mut unknown = Peer::connect(&server, "MALLORY", 1);
     unknown.send("A", "98=0|108=30|553=m|554=m");
-    assert!(unknown.next().unwrap().get(58).contains("unknown SenderCompID"));
     assert_eq!(unknown.next(), None);
     let mut second = Peer::connect(&server, "ALICE", 1);
     second.send("A", "98=0|108=30|553=alice|554=ALICE-secret");
-    assert!(second.next().unwrap().get(58).contains("logged on already"));
     assert_eq!(second.next(), None);
     alice.send("1", "112=undisturbed");
     assert_eq!(alice.next().unwrap().pick(&[35, 112]), "35=0|112=undisturbed");
@@ -178,6 +176,8 @@ fn strangers_are_turned_away_and_nobody_else_notices() {
     drop(held);
     let (_, _, notices) = server.finish();
     assert!(notices.iter().any(|it| it.contains("as many connections as allowed")), "{notices:?}");
-    assert!(notices.iter().any(|it| it.contains("no FIX message")), "{notices:?}");
+    for expected in ["no FIX message", "unknown SenderCompID", "logged on already"] {
+        assert!(notices.iter().any(|it| it.contains(expected)), "{notices:?}");
+    }
     assert!(!notices.iter().any(|it| it.contains("secret")));
 }

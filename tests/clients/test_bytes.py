@@ -107,10 +107,10 @@ def test_a_wrong_body_length_is_not_taken_for_a_message():
             try:
                 client.ping()
             except WireError:
-                # Dropping the connection is allowed too; the number was not used up.
-                assert client.closed, "neither answered nor closed"
-                client.next_out -= 1
-                client.connect(process.port).logon()
+                # As in QuickFIX, one that claims to be longer than it is takes the beginning of the next message with
+                # it; the gap shows with the message after that.
+                assert off > 0 and not client.closed, "neither answered nor asked for again"
+                client.ping()
             assert not [message for message in client.received if message.get(112) == "damaged"]
 
 

@@ -1,7 +1,7 @@
 //! Framing and the field index.
 
 use super::encode::{SOH, check_sum};
-use super::tags;
+use super::{parse_number, tags};
 
 /// What stands at the start of a receive buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,26 @@ fn check_body(buffer: &[u8], body_start: usize, body_length: u64, max_length: us
     let sum = parse_number(&trailer[3..6]);
     let ends_field = buffer[trailer_start - 1] == SOH;
     if !trailer.starts_with(b"10=") || trailer[6] != SOH || !ends_field {
-        return Frame::Garbled(resync(buffer));
+        return skip_to_trailer(buffer, trailer_start - 1, max_length);
     }
     if sum != Some(u64::from(check_sum(&buffer[..trailer_start]))) {
         return Frame::Garbled(resync(buffer));
     }
     Frame::Complete(total)
+}
+
+/// A wrong BodyLength: as in QuickFIX, the message ends with the first CheckSum field behind the stated length, so that
+/// one that is too long takes the beginning of the next message with it.
+fn skip_to_trailer(buffer: &[u8], from: usize, max_length: usize) -> Frame {
+    let rest = &buffer[from..];
+    let found = rest.windows(4).position(|window| window == b"\x0110=");
+    let end =
+        found.and_then(|at| rest[at + 4..].iter().position(|&byte| byte == SOH).map(|more| at + 5 + more));
+    match end {
+        Some(end) => Frame::Garbled(from + end),
+        None if buffer.len() < max_length => Frame::Incomplete,
+        None => Frame::Garbled(resync(buffer)),
+    }
 }
 
 /// Bytes up to the next place where `8=FIX` starts or could start when more bytes come; at least 1.
@@ -124,18 +138,17 @@ impl FieldIndex {
         let mut at = 0;
         let mut data: Option<(u32, usize)> = None;
         while at < bytes.len() {
-            let equals = at + bytes[at..].iter().position(|&byte| byte == b'=' || byte == SOH)?;
-            if bytes[equals] != b'=' || self.fields.len() == MAX_FIELDS {
+            let (tag, equals) = read_tag(bytes, at)?;
+            if self.fields.len() == MAX_FIELDS {
                 return None;
             }
-            let tag = parse_tag(&bytes[at..equals]);
             let value_start = equals + 1;
             let value_end = match data.take() {
                 Some((data_tag, length)) if data_tag == tag => {
                     let end = value_start.checked_add(length)?;
                     (bytes.get(end) == Some(&SOH)).then_some(end)?
                 }
-                _ => value_start + bytes[value_start..].iter().position(|&byte| byte == SOH)?,
+                _ => find_delimiter(bytes, value_start)?,
             };
             if let Some(data_tag) = tags::data_tag_of(tag) {
                 let length = parse_number(&bytes[value_start..value_end]);
@@ -220,32 +233,48 @@ impl<'a> Message<'a> {
     }
 }
 
-fn parse_tag(text: &[u8]) -> u32 {
-    if text.first() == Some(&b'0') || text.len() > 6 {
-        return 0;
+/// The tag that starts at `at` (0 if it is no number from 1 to 999,999 without leading zeros) and where its `=` is.
+#[inline]
+fn read_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
+    let (mut tag, mut end) = (0u32, at);
+    while let Some(digit) = bytes.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
+        tag = tag.wrapping_mul(10).wrapping_add(u32::from(digit));
+        end += 1;
     }
-    parse_number(text).unwrap_or(0) as u32
+    let plain = bytes.get(end) == Some(&b'=') && end - at <= 6 && bytes[at] != b'0' && end > at;
+    if plain {
+        return Some((tag, end));
+    }
+    let equals = at + bytes[at..].iter().position(|&byte| byte == b'=' || byte == SOH)?;
+    (bytes[equals] == b'=').then_some((0, equals))
 }
 
-/// An unsigned number of 1 to 18 digits.
-pub(crate) fn parse_number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 18 {
-        return None;
+/// The first SOH at or after `from`, looked for eight bytes at a time.
+#[inline]
+fn find_delimiter(bytes: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes")) ^ (ONES * SOH as u64);
+        // The lowest set high bit marks the first byte that is zero.
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
     }
-    text.iter().try_fold(0, |value: u64, &digit| {
-        digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
-    })
+    bytes.get(at..)?.iter().position(|&byte| byte == SOH).map(|more| at + more)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fix::MessageWriter;
+    use crate::fix::{MessageWriter, Version};
     use proptest::prelude::*;
 
     fn sample(fields: &[(u32, &[u8])]) -> Vec<u8> {
         let mut buffer = Vec::new();
-        let mut writer = MessageWriter::begin(&mut buffer, b"0");
+        let mut writer = MessageWriter::begin(&mut buffer, Version::Fix44, b"0");
         fields.iter().for_each(|&(tag, value)| writer.bytes(tag, value));
         writer.finish();
         buffer

@@ -1,14 +1,16 @@
-//! FIX 4.4 on the wire: framing, field index, encoding, timestamps. Pure: no socket, no clock.
+//! FIX on the wire: framing, field index, encoding, formats. Pure: no socket, no clock.
 
 mod decode;
 mod encode;
+mod number;
 pub mod tags;
 mod time;
+mod version;
 
-pub(crate) use decode::parse_number;
 pub use decode::{Field, FieldIndex, Frame, Message, find_frame};
 pub use encode::{MessageWriter, SOH};
-pub use time::{UtcText, format_utc_millis, parse_utc_timestamp};
-
-/// The value of tag 8 that this gateway speaks.
-pub const BEGIN_STRING: &[u8] = b"FIX.4.4";
+pub use number::{is_decimal, is_integer, parse_number};
+pub use time::{
+    Precision, UtcText, format_utc, format_utc_millis, is_date, is_time_of_day, parse_utc_timestamp,
+};
+pub use version::Version;

@@ -1,4 +1,4 @@
-//! Tag numbers, message types and the tables of FIX 4.4 that validation needs (from the FIX 4.4 specification).
+//! Tag numbers, and what must be known of them to read a message at all.
 
 macro_rules! tags {
     ($($name:ident = $number:literal,)+) => {
@@ -17,86 +17,19 @@ tags! {
     DELIVER_TO_COMP_ID = 128, DELIVER_TO_SUB_ID = 129, NO_MISC_FEES = 136, MISC_FEE_AMT = 137,
     MISC_FEE_CURR = 138, MISC_FEE_TYPE = 139, RESET_SEQ_NUM_FLAG = 141, ON_BEHALF_OF_LOCATION_ID = 144,
     DELIVER_TO_LOCATION_ID = 145, EXEC_TYPE = 150, LEAVES_QTY = 151, REF_TAG_ID = 371, REF_MSG_TYPE = 372,
-    SESSION_REJECT_REASON = 373, BUSINESS_REJECT_REF_ID = 379, BUSINESS_REJECT_REASON = 380,
+    EXEC_TRANS_TYPE = 20, POSS_RESEND = 97, RAW_DATA_LENGTH = 95, RAW_DATA = 96, LAST_MSG_SEQ_NUM_PROCESSED = 369,
+    NEXT_EXPECTED_MSG_SEQ_NUM = 789, APPL_VER_ID = 1128, DEFAULT_APPL_VER_ID = 1137, SESSION_REJECT_REASON = 373, BUSINESS_REJECT_REF_ID = 379, BUSINESS_REJECT_REASON = 380,
     CXL_REJ_RESPONSE_TO = 434, USERNAME = 553, PASSWORD = 554, ORD_STATUS_REQ_ID = 790, LAST_LIQUIDITY_IND = 851,
     MISC_FEE_BASIS = 891, SELF_MATCH_PREVENTION_INSTRUCTION = 2964,
 }
 
-/// Highest tag that FIX 4.4 defines.
-pub const LAST_DEFINED_TAG: u32 = 956;
-
 /// First tag of the range that FIX leaves to users.
 pub const FIRST_USER_TAG: u32 = 5000;
-
-/// Message types of FIX 4.4, administrative ones included.
-const MESSAGE_TYPES: &[&str] = &[
-    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "A", "B", "C", "D", "E", "F", "G", "H", "J", "K", "L",
-    "M", "N", "P", "Q", "R", "S", "T", "V", "W", "X", "Y", "Z", "a", "b", "c", "d", "e", "f", "g", "h", "i",
-    "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x", "y", "z", "AA", "AB", "AC",
-    "AD", "AE", "AF", "AG", "AH", "AI", "AJ", "AK", "AL", "AM", "AN", "AO", "AP", "AQ", "AR", "AS", "AT",
-    "AU", "AV", "AW", "AX", "AY", "AZ", "BA", "BB", "BC", "BD", "BE", "BF", "BG", "BH",
-];
-
-/// Numbers up to [`LAST_DEFINED_TAG`] that FIX 4.4 does not define.
-const UNDEFINED: &[u32] = &[
-    20, 24, 46, 47, 51, 76, 86, 92, 101, 105, 109, 125, 166, 173, 174, 175, 176, 177, 178, 179, 180, 181,
-    182, 183, 184, 185, 186, 187, 204, 205, 219, 261, 314, 319, 370, 439, 440, 449, 450, 465, 653, 685, 809,
-    831,
-];
-
-/// Whether FIX 4.4 knows this message type.
-#[must_use]
-pub fn is_message_type(value: &[u8]) -> bool {
-    MESSAGE_TYPES.iter().any(|known| known.as_bytes() == value)
-}
 
 /// Whether the type belongs to the session layer.
 #[must_use]
 pub fn is_admin(message_type: &[u8]) -> bool {
     matches!(message_type, b"0" | b"1" | b"2" | b"3" | b"4" | b"5" | b"A")
-}
-
-/// Whether FIX 4.4 defines the tag.
-#[must_use]
-pub fn is_defined(tag: u32) -> bool {
-    (1..=LAST_DEFINED_TAG).contains(&tag) && !UNDEFINED.contains(&tag)
-}
-
-/// Whether the tag belongs to the standard header.
-#[must_use]
-pub fn is_header(tag: u32) -> bool {
-    matches!(
-        tag,
-        8 | 9
-            | 34
-            | 35
-            | 43
-            | 49
-            | 50
-            | 52
-            | 56
-            | 57
-            | 90
-            | 91
-            | 97
-            | 115
-            | 116
-            | 122
-            | 128
-            | 129
-            | 142
-            | 143
-            | 144
-            | 145
-            | 212
-            | 213
-            | 347
-            | 369
-            | 627
-            | 628
-            | 629
-            | 630
-    )
 }
 
 /// Whether the tag belongs to the standard trailer.
@@ -105,26 +38,52 @@ pub fn is_trailer(tag: u32) -> bool {
     matches!(tag, 10 | 89 | 93)
 }
 
-/// The data tag whose length this tag gives, if it is a length tag.
+/// Length fields with the data fields that follow them, of all versions.
+const LENGTHS: &[(u32, u32)] = &lengths();
+
+/// Lines of the table without comments.
+const fn lengths() -> [(u32, u32); 83] {
+    let text = include_bytes!("../dictionary/tables/lengths.txt");
+    let (mut pairs, mut count, mut at) = ([(0, 0); 83], 0, 0);
+    while at < text.len() {
+        let (mut numbers, mut number, mut place, mut comment) = ((0, 0), 0, 0, false);
+        while text[at] != b'\n' {
+            comment |= text[at] == b'#';
+            if text[at] == b' ' && place == 0 {
+                (numbers.0, number, place) = (number, 0, 1);
+            } else if !comment {
+                number = number * 10 + (text[at] - b'0') as u32;
+            }
+            at += 1;
+        }
+        at += 1;
+        if !comment {
+            numbers.1 = number;
+            pairs[count] = numbers;
+            count += 1;
+        }
+    }
+    assert!(count == pairs.len(), "the number of lines in lengths.txt");
+    pairs
+}
+
+/// One bit for each tag that gives a length: nearly all do not.
+static IS_LENGTH: [u64; 1 << 10] = {
+    let (mut bits, mut at) = ([0; 1 << 10], 0);
+    while at < LENGTHS.len() {
+        bits[LENGTHS[at].0 as usize / 64] |= 1 << (LENGTHS[at].0 % 64);
+        at += 1;
+    }
+    bits
+};
+
+/// The data tag whose length this tag gives, if it is a length tag in any version of FIX.
+#[inline]
 #[must_use]
 pub fn data_tag_of(length_tag: u32) -> Option<u32> {
-    Some(match length_tag {
-        90 => 91,
-        93 => 89,
-        95 => 96,
-        212 => 213,
-        348 => 349,
-        350 => 351,
-        352 => 353,
-        354 => 355,
-        356 => 357,
-        358 => 359,
-        360 => 361,
-        362 => 363,
-        364 => 365,
-        445 => 446,
-        618 => 619,
-        621 => 622,
-        _ => return None,
-    })
+    let word = *IS_LENGTH.get(length_tag as usize / 64)?;
+    if word >> (length_tag % 64) & 1 == 0 {
+        return None;
+    }
+    LENGTHS.iter().find(|(length, _)| *length == length_tag).map(|(_, data)| *data)
 }

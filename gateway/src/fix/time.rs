@@ -3,32 +3,88 @@
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
-/// A UTCTimestamp in milliseconds, as text.
-pub type UtcText = [u8; 21];
-
-/// Formats `now_ns` (since the Unix epoch) as `YYYYMMDD-HH:MM:SS.sss`; years up to 9999.
-#[must_use]
-pub fn format_utc_millis(now_ns: u64) -> UtcText {
-    let seconds = now_ns / NS_PER_SECOND;
-    let millis = now_ns % NS_PER_SECOND / 1_000_000;
-    let (year, month, day) = civil_from_days(seconds / SECONDS_PER_DAY);
-    let of_day = seconds % SECONDS_PER_DAY;
-    let mut text = *b"00000000-00:00:00.000";
-    put(&mut text, 0, 4, year);
-    put(&mut text, 4, 2, month);
-    put(&mut text, 6, 2, day);
-    put(&mut text, 9, 2, of_day / 3600);
-    put(&mut text, 12, 2, of_day / 60 % 60);
-    put(&mut text, 15, 2, of_day % 60);
-    put(&mut text, 18, 3, millis);
-    text
+/// Digits of a second in the timestamps that a session sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Whole seconds: all that FIX.4.0 and 4.1 know.
+    Seconds,
+    /// Three digits, as most clients expect.
+    #[default]
+    Millis,
+    /// Six digits.
+    Micros,
+    /// Nine digits.
+    Nanos,
 }
 
-fn put(text: &mut UtcText, at: usize, digits: usize, mut value: u64) {
-    for slot in text[at..at + digits].iter_mut().rev() {
+impl Precision {
+    /// Length of a timestamp.
+    const fn length(self) -> usize {
+        match self {
+            Self::Seconds => 17,
+            Self::Millis => 21,
+            Self::Micros => 24,
+            Self::Nanos => 27,
+        }
+    }
+}
+
+/// A UTCTimestamp as text.
+#[derive(Clone, Copy)]
+pub struct UtcText {
+    bytes: [u8; 27],
+    length: usize,
+}
+
+impl std::ops::Deref for UtcText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Formats `now_ns` (since the Unix epoch) as `YYYYMMDD-HH:MM:SS` with a fraction, cut, not rounded; years up to 9999.
+#[must_use]
+pub fn format_utc(now_ns: u64, precision: Precision) -> UtcText {
+    let seconds = now_ns / NS_PER_SECOND;
+    let (year, month, day) = civil_from_days(seconds / SECONDS_PER_DAY);
+    let of_day = seconds % SECONDS_PER_DAY;
+    let mut bytes = *b"00000000-00:00:00.000000000";
+    put(&mut bytes[0..4], year);
+    put(&mut bytes[4..6], month);
+    put(&mut bytes[6..8], day);
+    put(&mut bytes[9..11], of_day / 3600);
+    put(&mut bytes[12..14], of_day / 60 % 60);
+    put(&mut bytes[15..17], of_day % 60);
+    put(&mut bytes[18..27], now_ns % NS_PER_SECOND);
+    UtcText { bytes, length: precision.length() }
+}
+
+/// Formats `now_ns` with milliseconds.
+#[must_use]
+pub fn format_utc_millis(now_ns: u64) -> UtcText {
+    format_utc(now_ns, Precision::Millis)
+}
+
+fn put(digits: &mut [u8], mut value: u64) {
+    for slot in digits.iter_mut().rev() {
         *slot = b'0' + (value % 10) as u8;
         value /= 10;
     }
+}
+
+/// Whether the text is a date: `YYYYMMDD`.
+#[must_use]
+pub fn is_date(text: &[u8]) -> bool {
+    text.len() == 8 && days_of(text).is_some()
+}
+
+/// Whether the text is a time of day: `HH:MM:SS` with an optional fraction of up to nine digits.
+#[must_use]
+pub fn is_time_of_day(text: &[u8]) -> bool {
+    text.split_at_checked(8)
+        .is_some_and(|(time, fraction)| seconds_of(time).is_some() && fraction_ns(fraction).is_some())
 }
 
 /// Nanoseconds since the Unix epoch, or `None` if the text is not a UTCTimestamp of 1970 to 2554 (the range of `u64`).
@@ -36,26 +92,29 @@ fn put(text: &mut UtcText, at: usize, digits: usize, mut value: u64) {
 #[must_use]
 pub fn parse_utc_timestamp(text: &[u8]) -> Option<u64> {
     let (whole, fraction) = text.split_at_checked(17)?;
-    let separators = [(8, b'-'), (11, b':'), (14, b':')];
-    if separators.iter().any(|&(at, expected)| whole[at] != expected) {
+    if whole[8] != b'-' {
         return None;
     }
-    let number = |at: usize, digits: usize| digits_value(&whole[at..at + digits]);
-    let (year, month, day) = (number(0, 4)?, number(4, 2)?, number(6, 2)?);
-    let (hour, minute, second) = (number(9, 2)?, number(12, 2)?, number(15, 2)?);
-    if !(1970..=2553).contains(&year)
-        || !(1..=12).contains(&month)
-        || day < 1
-        || day > days_in_month(year, month)
-    {
-        return None;
-    }
-    if hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let days = days_from_civil(year, month, day);
-    let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second.min(59);
+    let seconds = days_of(&whole[..8])? * SECONDS_PER_DAY + seconds_of(&whole[9..])?;
     Some(seconds * NS_PER_SECOND + fraction_ns(fraction)?)
+}
+
+/// Days since the Unix epoch of `YYYYMMDD`.
+#[inline]
+fn days_of(date: &[u8]) -> Option<u64> {
+    let date = digits_value(date)?;
+    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
+    let valid = (1970..=2553).contains(&year) && (1..=12).contains(&month);
+    (valid && day >= 1 && day <= days_in_month(year, month)).then(|| days_from_civil(year, month, day))
+}
+
+/// Seconds since midnight of `HH:MM:SS`.
+#[inline]
+fn seconds_of(time: &[u8]) -> Option<u64> {
+    let &[h1, h0, b':', m1, m0, b':', s1, s0] = time else { return None };
+    let time = digits_value(&[h1, h0, m1, m0, s1, s0])?;
+    let (hour, minute, second) = (time / 10_000, time / 100 % 100, time % 100);
+    (hour <= 23 && minute <= 59 && second <= 60).then(|| hour * 3600 + minute * 60 + second.min(59))
 }
 
 fn fraction_ns(fraction: &[u8]) -> Option<u64> {
@@ -63,13 +122,14 @@ fn fraction_ns(fraction: &[u8]) -> Option<u64> {
     if point != b'.' || digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    Some(digits_value(digits)? * 10u64.pow(9 - digits.len() as u32))
+    const UNITS: [u64; 10] =
+        [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+    Some(digits_value(digits)? * UNITS[digits.len()])
 }
 
+#[inline]
 fn digits_value(digits: &[u8]) -> Option<u64> {
-    digits
-        .iter()
-        .try_fold(0, |value, &digit| digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0')))
+    super::parse_number(digits)
 }
 
 fn days_in_month(year: u64, month: u64) -> u64 {
@@ -107,8 +167,13 @@ mod tests {
 
     #[test]
     fn known_instants() {
-        assert_eq!(&format_utc_millis(0), b"19700101-00:00:00.000");
-        assert_eq!(&format_utc_millis(951_827_696_789_999_999), b"20000229-12:34:56.789");
+        let text =
+            |precision| String::from_utf8(format_utc(951_827_696_789_999_999, precision).to_vec()).unwrap();
+        assert_eq!(&*format_utc_millis(0), b"19700101-00:00:00.000");
+        assert_eq!(text(Precision::Seconds), "20000229-12:34:56");
+        assert_eq!(text(Precision::Millis), "20000229-12:34:56.789");
+        assert_eq!(text(Precision::Micros), "20000229-12:34:56.789999");
+        assert_eq!(text(Precision::Nanos), "20000229-12:34:56.789999999");
         assert_eq!(parse_utc_timestamp(b"20000229-12:34:56.789"), Some(951_827_696_789_000_000));
         assert_eq!(parse_utc_timestamp(b"20000229-12:34:56"), Some(951_827_696_000_000_000));
         assert_eq!(parse_utc_timestamp(b"20000229-12:34:56.000000001"), Some(951_827_696_000_000_001));

@@ -8,6 +8,7 @@ use protocol::{
 };
 
 use super::LinkId;
+use crate::access::Throttle;
 use crate::orders::Request;
 use crate::session::Session;
 
@@ -24,10 +25,22 @@ pub(super) struct Client {
     outstanding: VecDeque<(u64, bool)>,
     /// The request whose events are coming in.
     current: Option<Request>,
+    /// ClOrdIDs of requests that the gateway itself has refused since the sequences began, oldest first.
+    refused: VecDeque<ClientOrderId>,
+    pub(super) throttle: Throttle,
+    /// Whose throttle it shares: place in `Gateway::firms`.
+    pub(super) firm: Option<usize>,
+    /// MsgSeqNum of the message that was counted last: one that had to wait comes again.
+    pub(super) counted: u64,
+    /// SendingTime of the last signed Logon: an earlier one is a copy.
+    pub(super) signed_ns: u64,
 }
 
+/// Refused ClOrdIDs that are kept; for each, one repetition with PossResend is ignored instead of being refused again.
+const REFUSED: usize = 1024;
+
 impl Client {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(session: Session, throttle: Throttle, firm: Option<usize>) -> Self {
         Self {
             session,
             link: None,
@@ -36,6 +49,11 @@ impl Client {
             parked: VecDeque::new(),
             outstanding: VecDeque::new(),
             current: None,
+            refused: VecDeque::new(),
+            throttle,
+            firm,
+            counted: 0,
+            signed_ns: 0,
         }
     }
 
@@ -45,6 +63,18 @@ impl Client {
 
     pub(super) fn is_in_flight(&self, client_order_id: ClientOrderId) -> bool {
         self.client_ids.contains_key(&client_order_id)
+    }
+
+    /// The gateway has refused a request with this ClOrdID.
+    pub(super) fn refuse(&mut self, client_order_id: ClientOrderId) {
+        if self.refused.len() == REFUSED {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(client_order_id);
+    }
+
+    pub(super) fn has_refused(&self, client_order_id: ClientOrderId) -> bool {
+        self.refused.contains(&client_order_id)
     }
 
     /// Whether a request with this ClOrdID waits, sent or parked.
@@ -81,6 +111,8 @@ impl Client {
     /// The sequences have started anew: old numbers mean nothing any more.
     pub(super) fn forget_sequences(&mut self) {
         self.outstanding.clear();
+        self.refused.clear();
+        self.counted = 0;
         self.in_flight.iter_mut().chain(self.parked.iter_mut()).for_each(|it| it.sequence = 0);
     }
 

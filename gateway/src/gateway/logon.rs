@@ -1,82 +1,210 @@
 //! The first message of a connection.
 
-use subtle::{Choice, ConstantTimeEq as _};
+use super::{Gateway, LinkId, PendingLogon};
+use crate::access::{Attempt, Work, same, signed_text};
+use crate::fix::{FieldIndex, Message, Version, parse_utc_timestamp, tags};
+use crate::session::{Verdict, has_good_time};
 
-use super::{Gateway, LinkId, is_our_version};
-use crate::config::UserConfig;
-use crate::fix::{Message, tags};
-use crate::session::{Verdict, write_refusal};
+/// Attempts kept until somebody writes them to the audit log.
+const ATTEMPTS: usize = 1024;
+
+/// What a Logon shows to prove who sent it.
+enum Proof {
+    /// It is right.
+    Shown,
+    /// A password, which has yet to be checked.
+    Password,
+    /// It is wrong, or there is none.
+    Wrong(&'static str),
+}
 
 impl Gateway {
-    /// A connection's first message must be a Logon of a user that we know. Everything else is answered with a Logout
-    /// that says why, where there is somebody to answer, and the end of the connection.
+    /// A connection's first message must be a Logon of a user that we know. Until the client has shown that it is one,
+    /// nothing is sent to it, but for the words that its password is wrong: the connection just ends.
     pub(super) fn on_first_message(&mut self, link: LinkId, message: &Message<'_>, now_ns: u64) {
         let theirs = message.get(tags::SENDER_COMP_ID).unwrap_or_default();
-        if !is_our_version(message) || theirs.is_empty() {
-            return self.close(link, "first message is not FIX 4.4");
+        let client = match self.check_first_message(link, message, now_ns) {
+            Ok(client) => client,
+            Err(reason) => {
+                self.counters.refused_logons += 1;
+                self.note_attempt(link, theirs, false, reason, now_ns);
+                return self.close(link, reason);
+            }
+        };
+        match self.proof_of(client, message) {
+            Proof::Shown => self.log_on(link, client, message, "signed", now_ns),
+            Proof::Wrong(reason) => self.refuse_secret(link, client, message, reason, now_ns),
+            Proof::Password => {
+                self.next_ticket += 1;
+                let ticket = self.next_ticket;
+                let hash = self.config.users[client].password.clone().expect("checked by proof_of");
+                let password = message.get(tags::PASSWORD).unwrap_or_default().to_vec();
+                if !self.verifier.submit(Work { ticket, hash, password }) {
+                    self.counters.refused_logons += 1;
+                    return self.close(link, "too many Logons at the same time");
+                }
+                let message = message.bytes().to_vec();
+                self.link(link).pending = Some(PendingLogon { ticket, client, message });
+                self.finish_logons(now_ns);
+            }
+        }
+    }
+
+    /// Whose Logon it is; or why it is not looked at any further.
+    fn check_first_message(
+        &mut self,
+        link: LinkId,
+        message: &Message<'_>,
+        now_ns: u64,
+    ) -> Result<usize, &'static str> {
+        if !Version::is_begin_string(message.get(tags::BEGIN_STRING).unwrap_or_default()) {
+            return Err("first message is of an unknown version of FIX");
         }
         if message.message_type() != b"A" {
-            return self.refuse(link, theirs, now_ns, "the first message must be a Logon (35=A)");
+            return Err("first message is not a Logon");
         }
         if message.get(tags::TARGET_COMP_ID) != Some(self.config.target_comp_id.as_bytes()) {
-            return self.refuse(link, theirs, now_ns, "Logon refused: TargetCompID (56) is not ours");
+            return Err("Logon with a TargetCompID that is not ours");
         }
-        let client = self.by_comp_id.get(theirs).copied();
-        let user = client.map(|client| &self.config.users[client]);
-        let credentials_ok = check_credentials(message, user);
-        let Some(client) = client.filter(|_| credentials_ok) else {
-            let text = "Logon refused: unknown SenderCompID (49), Username (553) or Password (554)";
-            return self.refuse(link, theirs, now_ns, text);
+        let address = self.link(link).address;
+        let theirs = message.get(tags::SENDER_COMP_ID).unwrap_or_default();
+        let Some(client) = self.by_comp_id.get(theirs).copied() else {
+            self.lockout.failed(None, address, now_ns);
+            return Err("Logon of an unknown SenderCompID");
         };
-        if self.clients[client].session.is_connected() {
-            return self.refuse(link, theirs, now_ns, "Logon refused: this session is logged on already");
+        let user = &self.config.users[client];
+        if !user.access.addresses.is_empty() && !user.access.addresses.iter().any(|it| it.contains(address)) {
+            return Err("Logon from an address that is not allowed");
         }
+        if self.lockout.is_locked(client, address, now_ns) {
+            return Err("Logon while locked out after too many failures");
+        }
+        if !has_good_time(message, user.session.check_latency, user.session.max_latency_ns, now_ns) {
+            return Err("Logon with a SendingTime that is missing, malformed or too far from our clock");
+        }
+        if self.clients[client].session.is_connected() {
+            return Err("Logon of a session that is logged on already");
+        }
+        Ok(client)
+    }
+
+    fn proof_of(&mut self, client: usize, message: &Message<'_>) -> Proof {
+        let user = &self.config.users[client];
+        let name_ok = same(message.get(tags::USERNAME).unwrap_or_default(), user.username.as_bytes());
+        match (&user.hmac_key, message.get(tags::RAW_DATA)) {
+            (Some(key), Some(signature)) => {
+                let sent_ns = message.get(tags::SENDING_TIME).and_then(parse_utc_timestamp).unwrap_or(0);
+                if !key.verify(&signed_text(message), signature) || !name_ok {
+                    return Proof::Wrong("Logon with a wrong signature");
+                }
+                if sent_ns <= self.clients[client].signed_ns {
+                    return Proof::Wrong("Logon with a signature that was used before");
+                }
+                self.clients[client].signed_ns = sent_ns;
+                Proof::Shown
+            }
+            _ if user.password.is_some() && message.get(tags::PASSWORD).is_some() && name_ok => {
+                Proof::Password
+            }
+            _ => Proof::Wrong("Logon with a wrong user name, or without password or signature"),
+        }
+    }
+
+    fn refuse_secret(
+        &mut self,
+        link: LinkId,
+        client: usize,
+        message: &Message<'_>,
+        reason: &'static str,
+        now_ns: u64,
+    ) {
+        let address = self.link(link).address;
+        self.lockout.failed(Some(client), address, now_ns);
+        self.counters.refused_logons += 1;
+        self.note_attempt_of(link, client, false, reason, now_ns);
+        let text = "Logon refused: Username (553) or Password (554) is wrong";
+        // Another connection may have logged on meanwhile; its stream is not ours to write to.
+        if !self.clients[client].session.is_connected() {
+            self.clients[client].session.refuse(message, text, now_ns, &self.store);
+            let mut wire = std::mem::take(self.clients[client].session.wire());
+            self.link(link).wire.append(&mut wire);
+        }
+        self.close(link, reason);
+    }
+
+    /// Goes on with the Logons whose passwords have been checked.
+    pub(super) fn finish_logons(&mut self, now_ns: u64) {
+        while let Some((ticket, right)) = self.verifier.poll() {
+            let waits = |it: &PendingLogon| it.ticket == ticket;
+            let found = self.links.iter_mut().enumerate().find_map(|(at, link)| {
+                let pending = link.as_mut()?.pending.take_if(|it| waits(it))?;
+                Some((at, pending))
+            });
+            // The client may have gone.
+            let Some((link, pending)) = found else { continue };
+            self.link(link).stalled = true;
+            let mut index = FieldIndex::new();
+            let message = index.parse(&pending.message).expect("it was parsed before");
+            if !right {
+                self.refuse_secret(link, pending.client, &message, "Logon with a wrong password", now_ns);
+            } else if self.clients[pending.client].session.is_connected() {
+                self.counters.refused_logons += 1;
+                self.close(link, "Logon of a session that is logged on already");
+            } else {
+                self.log_on(link, pending.client, &message, "password", now_ns);
+            }
+        }
+    }
+
+    fn log_on(&mut self, link: LinkId, client: usize, message: &Message<'_>, how: &'static str, now_ns: u64) {
+        let address = self.link(link).address;
+        self.lockout.succeeded(client, address);
         let resets = self.clients[client].session.resets();
-        match self.clients[client].session.on_logon(message, now_ns, &mut self.store) {
+        let verdict = self.clients[client].session.on_logon(message, now_ns, &mut self.store);
+        if self.clients[client].session.resets() != resets {
+            self.clients[client].forget_sequences();
+        }
+        match verdict {
             Verdict::Disconnect(reason) => {
                 let mut wire = std::mem::take(self.clients[client].session.wire());
                 self.link(link).wire.append(&mut wire);
                 self.counters.refused_logons += 1;
+                self.note_attempt_of(link, client, false, reason, now_ns);
                 self.close(link, reason);
             }
             Verdict::Handled | Verdict::Application => {
-                if self.clients[client].session.resets() != resets {
-                    self.clients[client].forget_sequences();
-                }
                 self.counters.logons += 1;
+                self.note_attempt_of(link, client, true, how, now_ns);
                 self.clients[client].link = Some(link);
                 self.link(link).client = Some(client);
             }
         }
     }
 
-    fn refuse(&mut self, link: LinkId, theirs: &[u8], now_ns: u64, text: &'static str) {
-        self.counters.refused_logons += 1;
-        let ours = self.config.target_comp_id.clone();
-        write_refusal(&mut self.link(link).wire, ours.as_bytes(), theirs, 1, now_ns, text);
-        self.close(link, text);
+    fn note_attempt_of(
+        &mut self,
+        link: LinkId,
+        client: usize,
+        accepted: bool,
+        reason: &'static str,
+        now_ns: u64,
+    ) {
+        let name = self.config.users[client].sender_comp_id.clone();
+        self.note_attempt(link, name.as_bytes(), accepted, reason, now_ns);
     }
-}
 
-/// Longest user name and password: what `GatewayConfig::validate` allows.
-const MAX_CREDENTIAL: usize = 64;
-
-/// Compares both credentials in a time that tells nothing about where they differ, or whether the user exists.
-fn check_credentials(message: &Message<'_>, user: Option<&UserConfig>) -> bool {
-    let given = |tag| message.get(tag).unwrap_or_default();
-    let (username, password) = user.map_or(("", ""), |user| (user.username.as_str(), user.password.as_str()));
-    let name_ok = same(given(tags::USERNAME), username.as_bytes());
-    let password_ok = same(given(tags::PASSWORD), password.as_bytes());
-    bool::from(name_ok & password_ok & Choice::from(u8::from(user.is_some())))
-}
-
-fn same(given: &[u8], expected: &[u8]) -> Choice {
-    let pad = |text: &[u8]| {
-        let mut padded = [0; MAX_CREDENTIAL];
-        let length = text.len().min(MAX_CREDENTIAL);
-        padded[..length].copy_from_slice(&text[..length]);
-        padded
-    };
-    let length_ok = (given.len() as u64).ct_eq(&(expected.len() as u64));
-    pad(given).ct_eq(&pad(expected)) & length_ok
+    fn note_attempt(
+        &mut self,
+        link: LinkId,
+        theirs: &[u8],
+        accepted: bool,
+        reason: &'static str,
+        now_ns: u64,
+    ) {
+        if self.attempts.len() < ATTEMPTS {
+            let address = self.link(link).address;
+            let sender_comp_id = Attempt::printable(theirs);
+            self.attempts.push(Attempt { time_ns: now_ns, address, sender_comp_id, accepted, reason });
+        }
+    }
 }

@@ -11,12 +11,14 @@ mod order_entry;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 
 use machine::{Record, Source};
 use protocol::AccountId;
 
+use crate::access::{Attempt, InlineVerifier, Lockout, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
-use crate::fix::{BEGIN_STRING, FieldIndex, Frame, Message, find_frame, tags};
+use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
 use crate::session::{Session, Verdict};
 use crate::store::{Store, StoreError};
@@ -78,13 +80,24 @@ pub struct GatewayCounters {
     pub slow_consumers: u64,
     /// Application messages sent or stored for a client that is away.
     pub reports: u64,
+    /// Messages rejected because there were too many.
+    pub throttled: u64,
 }
 
 /// A connection's place in the gateway.
 pub type LinkId = usize;
 
+/// A Logon whose password is being checked.
+struct PendingLogon {
+    ticket: u64,
+    client: usize,
+    message: Vec<u8>,
+}
+
 /// One byte stream.
 struct Link {
+    address: IpAddr,
+    pending: Option<PendingLogon>,
     input: Vec<u8>,
     /// Output of a link without a session; a session has its own.
     wire: Vec<u8>,
@@ -93,6 +106,16 @@ struct Link {
     /// Set when it shall be closed once its output has been sent.
     closing: Option<&'static str>,
     stalled: bool,
+}
+
+/// What became of an application message.
+enum Taken {
+    /// It has been dealt with.
+    Yes,
+    /// There is no room for its command now.
+    NotNow,
+    /// It has not been received; the session is being ended.
+    Dropped,
 }
 
 /// What became of a message.
@@ -119,14 +142,28 @@ pub struct Gateway {
     /// Sequence and next index of the command whose events are coming in.
     current: Option<(u64, u32)>,
     shutting_down: bool,
+    verifier: Box<dyn Verifier>,
+    next_ticket: u64,
+    lockout: Lockout,
+    attempts: Vec<Attempt>,
+    /// Throttles of the firms, by the place of their name in the configuration.
+    firms: Vec<Throttle>,
 }
 
 impl Gateway {
-    /// Checks the configuration and opens the session store.
+    /// Checks the configuration and opens the session store. Passwords are checked on the caller's thread.
     ///
     /// # Errors
     /// [`GatewayError`]
     pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
+        Self::open_with(config, Box::new(InlineVerifier::default()))
+    }
+
+    /// The same; passwords are checked by `verifier`.
+    ///
+    /// # Errors
+    /// [`GatewayError`]
+    pub fn open_with(config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
         config.validate()?;
         let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
         let limits = &config.limits;
@@ -138,10 +175,14 @@ impl Gateway {
             limits.store_bytes,
         )?;
         let accounts: Vec<AccountId> = config.users.iter().map(|user| user.account).collect();
-        let sessions = names.iter().enumerate();
+        let sessions = config.users.iter().enumerate();
         let clients = sessions
-            .map(|(index, name)| {
-                Client::new(Session::new(index, &config.target_comp_id, name, limits, &store))
+            .map(|(index, user)| {
+                let (ours, theirs) = (&config.target_comp_id, &user.sender_comp_id);
+                let session = Session::new(index, ours, theirs, &user.session, limits, &store);
+                let firm = user.access.firm.as_ref();
+                let firm = firm.and_then(|firm| config.firms.keys().position(|name| name == firm));
+                Client::new(session, Throttle::new(&user.access.throttle), firm)
             })
             .collect();
         let by_comp_id =
@@ -158,6 +199,11 @@ impl Gateway {
             applied: 0,
             current: None,
             shutting_down: false,
+            verifier,
+            next_ticket: 0,
+            lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
+            attempts: Vec::new(),
+            firms: config.firms.values().map(Throttle::new).collect(),
             config,
         })
     }
@@ -279,9 +325,12 @@ impl Gateway {
         Ok(true)
     }
 
-    /// A client has connected. `None` when there are as many as allowed: close it.
-    pub fn connect(&mut self, now_ns: u64) -> Option<LinkId> {
+    /// A client has connected. `None` when there are as many as allowed, in all, from its address, or before their
+    /// Logon: close it.
+    pub fn connect(&mut self, address: IpAddr, now_ns: u64) -> Option<LinkId> {
         let link = Link {
+            address,
+            pending: None,
             input: Vec::new(),
             wire: Vec::new(),
             client: None,
@@ -289,15 +338,25 @@ impl Gateway {
             closing: None,
             stalled: false,
         };
-        let free = self.links.iter().position(Option::is_none);
-        if self.shutting_down || free.unwrap_or(self.links.len()) >= self.config.limits.connections {
+        let limits = &self.config.limits;
+        let open = || self.links.iter().flatten();
+        let crowded = open().count() >= limits.connections
+            || open().filter(|link| link.address == address).count() >= limits.connections_per_address
+            || open().filter(|link| link.client.is_none()).count() >= limits.strangers;
+        if self.shutting_down || crowded {
             return None;
         }
+        let free = self.links.iter().position(Option::is_none);
         match free {
             Some(at) => self.links[at] = Some(link),
             None => self.links.push(Some(link)),
         }
         Some(free.unwrap_or(self.links.len() - 1))
+    }
+
+    /// The attempts to log on since the last call, for the audit log.
+    pub fn take_attempts(&mut self) -> Vec<Attempt> {
+        std::mem::take(&mut self.attempts)
     }
 
     fn link(&mut self, link: LinkId) -> &mut Link {
@@ -326,7 +385,7 @@ impl Gateway {
     /// Whether the link's input waits for room for commands: read no more from it.
     #[must_use]
     pub fn is_stalled(&self, link: LinkId) -> bool {
-        self.links[link].as_ref().is_some_and(|link| link.stalled)
+        self.links[link].as_ref().is_some_and(|link| link.stalled || link.pending.is_some())
     }
 
     /// CompID of the client on this link, once it is logged on.
@@ -347,8 +406,7 @@ impl Gateway {
         let Some(client) = self.link(link).client.take() else { return };
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
-        session.on_disconnect();
-        if self.config.users[client].reset_on_disconnect {
+        if session.on_disconnect() {
             self.reset(client);
         }
         self.clients[client].link = None;
@@ -364,6 +422,7 @@ impl Gateway {
         self.detach(link);
         let link = self.link(link);
         link.closing = Some(reason);
+        link.pending = None;
         link.input.clear();
         link.stalled = false;
     }
@@ -395,7 +454,7 @@ impl Gateway {
     ) -> io::Result<usize> {
         let mut at = 0;
         self.link(link).stalled = false;
-        while self.closing(link).is_none() {
+        while self.closing(link).is_none() && self.link(link).pending.is_none() {
             if !self.receive_queued(link, index, now_ns, port)? {
                 break;
             }
@@ -480,14 +539,15 @@ impl Gateway {
         match verdict {
             Verdict::Handled => {}
             Verdict::Disconnect(reason) => self.close(link, reason),
-            Verdict::Application => {
-                if !self.on_application(client, message, now_ns, port) {
+            Verdict::Application => match self.on_application(client, message, now_ns, port) {
+                Taken::Yes => self.clients[client].session.advance(),
+                Taken::NotNow => {
                     self.counters.stalls += 1;
                     self.link(link).stalled = true;
                     return Ok(Flow::Stalled);
                 }
-                self.clients[client].session.advance();
-            }
+                Taken::Dropped => {}
+            },
         }
         self.counters.messages_in += 1;
         Ok(Flow::Next)
@@ -498,6 +558,7 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.finish_logons(now_ns);
         for link in 0..self.links.len() {
             let Some(open) = &self.links[link] else { continue };
             if open.closing.is_some() {
@@ -545,9 +606,4 @@ impl Gateway {
     pub fn is_drained(&self) -> bool {
         self.links.iter().all(Option::is_none)
     }
-}
-
-/// Whether the message says that it is of our version.
-fn is_our_version(message: &Message<'_>) -> bool {
-    message.get(tags::BEGIN_STRING) == Some(BEGIN_STRING)
 }

@@ -2,8 +2,9 @@
 
 use protocol::{ClientOrderId, CommandKind, OrderId};
 
-use super::{CommandPort, Gateway};
-use crate::fix::{Message, tags};
+use super::{CommandPort, Gateway, Taken};
+use crate::access::ThrottleVerdict;
+use crate::fix::{Message, Version, tags};
 use crate::orders::{
     ExecutionReport, Order, Refusal, Request, parse_cancel, parse_new, parse_replace, status,
     write_execution, write_local_cancel_reject, write_local_report,
@@ -22,39 +23,99 @@ enum Located {
 }
 
 impl Gateway {
-    /// An order message in sequence. `false`: there is no room for its command now.
+    /// An order message in sequence.
     pub(super) fn on_application(
         &mut self,
         client: usize,
         message: &Message<'_>,
         now_ns: u64,
         port: &mut dyn CommandPort,
-    ) -> bool {
+    ) -> Taken {
         if self.is_repeated(client, message) {
-            return true;
+            return Taken::Yes;
+        }
+        if !self.config.users[client].access.permissions.allows(message.message_type()) {
+            self.refuse_permission(client, message, now_ns);
+            return Taken::Yes;
+        }
+        match self.count(client, message, now_ns) {
+            ThrottleVerdict::Pass => {}
+            ThrottleVerdict::Reject => {
+                self.refuse_rate(client, message, now_ns);
+                return Taken::Yes;
+            }
+            ThrottleVerdict::LogOut => {
+                let text = "too many messages a second";
+                self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
+                return Taken::Dropped;
+            }
         }
         if self.clients[client].commands_in_flight() >= self.config.limits.commands_in_flight {
-            return false;
+            return Taken::NotNow;
         }
-        match message.message_type() {
+        let taken = match message.message_type() {
             b"H" => {
                 self.on_status_request(client, message, now_ns);
                 true
             }
             b"D" => self.on_new_order(client, message, now_ns, port),
             kind => self.on_cancel_or_replace(client, message, kind == b"G", now_ns, port),
+        };
+        if taken { Taken::Yes } else { Taken::NotNow }
+    }
+
+    /// Counts a message against the session's and the firm's throttle; one that had to wait for room is counted once.
+    fn count(&mut self, client: usize, message: &Message<'_>, now_ns: u64) -> ThrottleVerdict {
+        let sequence = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
+        let state = &mut self.clients[client];
+        if state.counted == sequence {
+            return ThrottleVerdict::Pass;
         }
+        state.counted = sequence;
+        let cancel = message.message_type() == b"F";
+        let of_session = state.throttle.take(cancel, now_ns);
+        let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
+        if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }
+    }
+
+    /// Over the soft limit: the answer that the message type has for a refusal.
+    fn refuse_rate(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
+        self.counters.throttled += 1;
+        let refusal = Refusal { code: 99, text: "too many messages a second: try again" };
+        match message.message_type() {
+            b"D" => self.refuse_order(client, message, refusal, now_ns),
+            b"F" => self.refuse_cancel(client, message, None, false, refusal, now_ns),
+            b"G" => self.refuse_cancel(client, message, None, true, refusal, now_ns),
+            _ => self.clients[client].session.reject_business(
+                message,
+                refusal.code,
+                refusal.text,
+                now_ns,
+                &mut self.store,
+            ),
+        }
+    }
+
+    fn refuse_permission(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
+        let session = &mut self.clients[client].session;
+        // "Not authorized" is from FIX.4.3; before there is only "other".
+        let reason = if session.version() < Version::Fix43 { 0 } else { 6 };
+        let text = "this session may not send messages of this type";
+        session.reject_business(message, reason, text, now_ns, &mut self.store);
     }
 
     /// Whether this is a request that may have come before, and has: it had its effect then.
     fn is_repeated(&self, client: usize, message: &Message<'_>) -> bool {
-        let perhaps = message.flag(tags::POSS_DUP_FLAG) || message.flag(97);
+        let perhaps = message.flag(tags::POSS_DUP_FLAG) || message.flag(tags::POSS_RESEND);
         if !perhaps || message.message_type() == b"H" {
             return false;
         }
         let id = message.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
         id.is_some_and(|id| {
-            self.orders.knows_client_id(client as u16, id) || self.clients[client].is_waiting(id)
+            let client_state = &self.clients[client];
+            self.orders.knows_client_id(client as u16, id)
+                || client_state.is_waiting(id)
+                || client_state.has_refused(id)
         })
     }
 
@@ -100,6 +161,7 @@ impl Gateway {
 
     fn refuse_order(&mut self, client: usize, message: &Message<'_>, refusal: Refusal, now_ns: u64) {
         self.counters.reports += 1;
+        self.remember_refused(client, message);
         let exec_id = self.exec_id(now_ns);
         self.clients[client].session.send_application(b"8", now_ns, &mut self.store, |writer| {
             let statuses = (status::REJECTED, status::REJECTED);
@@ -112,6 +174,13 @@ impl Gateway {
                 now_ns,
             );
         });
+    }
+
+    fn remember_refused(&mut self, client: usize, message: &Message<'_>) {
+        let id = message.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
+        if let Some(id) = id.filter(|id| !id.is_none()) {
+            self.clients[client].refuse(id);
+        }
     }
 
     fn locate(
@@ -191,6 +260,7 @@ impl Gateway {
         now_ns: u64,
     ) {
         self.counters.reports += 1;
+        self.remember_refused(client, message);
         let id = message.get(tags::CL_ORD_ID).unwrap_or_default();
         let original = message.get(tags::ORIG_CL_ORD_ID).unwrap_or_default();
         self.clients[client].session.send_application(b"9", now_ns, &mut self.store, |writer| {

@@ -5,7 +5,7 @@ use protocol::{ClientOrderId, OrderId, OrderType, PriceTicks, QuantityLots, Reje
 use rust_decimal::Decimal;
 
 use super::{Catalog, Order, status};
-use crate::fix::{Message, MessageWriter, format_utc_millis, tags};
+use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
 
 /// Where and when an event happened; makes ExecIDs.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,61 @@ pub fn reject_text(reason: RejectReason) -> &'static str {
     }
 }
 
+/// OrdRejReason (103) in a version that may not know `code`; then 0, "broker or exchange option".
+fn fitted_order_reject(version: Version, code: u64) -> u64 {
+    let highest = match version {
+        Version::Fix40 => 4,
+        Version::Fix41 => 6,
+        Version::Fix42 => 8,
+        Version::Fix43 => 12,
+        _ => return code,
+    };
+    if code <= highest { code } else { 0 }
+}
+
+/// CxlRejReason (102) in a version that may not know `code`; then 2, "broker or exchange option", or none.
+fn fitted_cancel_reject(version: Version, code: u64) -> Option<u64> {
+    match version {
+        Version::Fix40 | Version::Fix41 => (code <= 1).then_some(code),
+        Version::Fix42 => Some(if code <= 3 { code } else { 2 }),
+        Version::Fix43 => Some(if code <= 6 { code } else { 2 }),
+        _ => Some(code),
+    }
+}
+
+/// ExecType (150) in the words of the version: before FIX.4.3 a trade says how much of the order is filled, and the
+/// answer to a status request repeats OrdStatus.
+fn fitted_exec_type(version: Version, exec_type: u8, order_status: u8) -> Option<u8> {
+    match version {
+        Version::Fix40 => None,
+        Version::Fix41 | Version::Fix42 if matches!(exec_type, b'F' | b'I') => Some(order_status),
+        _ => Some(exec_type),
+    }
+}
+
+/// ExecTransType (20), which FIX.4.3 has dropped: 0 new, 3 status.
+fn write_exec_trans_type(writer: &mut MessageWriter<'_>, exec_type: u8) {
+    if writer.version() < Version::Fix43 {
+        writer.character(tags::EXEC_TRANS_TYPE, if exec_type == b'I' { b'3' } else { b'0' });
+    }
+}
+
+/// LastPx and LastQty of a report without a trade, which FIX.4.0 and 4.1 require.
+fn write_no_trade(writer: &mut MessageWriter<'_>) {
+    if writer.version() < Version::Fix42 {
+        writer.bytes(tags::LAST_PX, b"0");
+        writer.bytes(tags::LAST_QTY, b"0");
+    }
+}
+
+/// ExecType and LeavesQty.
+fn write_exec_type(writer: &mut MessageWriter<'_>, exec_type: u8, order_status: u8, leaves: Decimal) {
+    if let Some(exec_type) = fitted_exec_type(writer.version(), exec_type, order_status) {
+        writer.character(tags::EXEC_TYPE, exec_type);
+        write_quantity(writer, tags::LEAVES_QTY, leaves);
+    }
+}
+
 /// OrdRejReason (103).
 fn order_reject_code(reason: RejectReason) -> u64 {
     match reason {
@@ -201,25 +256,32 @@ pub(crate) fn write_execution(
     status_request: Option<&[u8]>,
 ) {
     let order = &report.order;
+    let version = writer.version();
     let Some(instrument) = catalog.instrument(order.instrument) else {
         return write_without_instrument(writer, report);
     };
     writer.integer(tags::ACCOUNT, u64::from(order.account.0));
     writer.display(tags::AVG_PX, instrument.average_price(order.tick_lots, order.cumulative_lots));
     write_text(writer, tags::CL_ORD_ID, report.client_order_id);
-    writer.display(tags::CUM_QTY, instrument.quantity(order.cumulative_lots));
+    write_quantity(writer, tags::CUM_QTY, instrument.quantity(order.cumulative_lots));
     write_exec_id(writer, report, exec_id);
-    if let Some(fill) = &report.fill {
-        writer.display(tags::LAST_PX, instrument.price(fill.price_ticks));
-        writer.display(tags::LAST_QTY, instrument.quantity(fill.quantity_lots));
+    write_exec_trans_type(writer, report.exec_type);
+    match &report.fill {
+        Some(fill) => {
+            writer.display(tags::LAST_PX, instrument.price(fill.price_ticks));
+            write_quantity(writer, tags::LAST_QTY, instrument.quantity(fill.quantity_lots));
+        }
+        None => write_no_trade(writer),
     }
     write_order_id(writer, order.order_id);
-    if order.quantity_lots != 0 {
-        writer.display(tags::ORDER_QTY, instrument.quantity(order.quantity_lots));
+    if order.quantity_lots != 0 || version < Version::Fix42 {
+        write_quantity(writer, tags::ORDER_QTY, instrument.quantity(order.quantity_lots));
     }
     writer.character(tags::ORD_STATUS, order.status);
     writer.character(tags::ORD_TYPE, b'0' + order.order_type);
-    write_text(writer, tags::ORIG_CL_ORD_ID, report.original_client_order_id);
+    if version > Version::Fix40 {
+        write_text(writer, tags::ORIG_CL_ORD_ID, report.original_client_order_id);
+    }
     if order.order_type == OrderType::Limit.code() {
         writer.display(tags::PRICE, instrument.price(order.price_ticks));
     }
@@ -232,17 +294,21 @@ pub(crate) fn write_execution(
     writer.character(tags::TIME_IN_FORCE, b'0' + order.time_in_force);
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.stamp.timestamp_ns));
     if let Some(reason) = report.reject {
-        writer.integer(tags::ORD_REJ_REASON, order_reject_code(reason));
+        writer.integer(tags::ORD_REJ_REASON, fitted_order_reject(version, order_reject_code(reason)));
     }
-    if let Some(fill) = report.fill.filter(|fill| fill.fee_minor != 0) {
+    // Older versions have no place for fees, or none for their currency.
+    let charged = report.fill.filter(|fill| fill.fee_minor != 0 && version >= Version::Fix44);
+    if let Some(fill) = charged {
         writer.bytes(tags::NO_MISC_FEES, b"1");
         writer.display(tags::MISC_FEE_AMT, Decimal::new(fill.fee_minor, u32::from(instrument.quote_scale)));
         writer.bytes(tags::MISC_FEE_CURR, instrument.quote_name.as_bytes());
         writer.bytes(tags::MISC_FEE_TYPE, b"4");
         writer.bytes(tags::MISC_FEE_BASIS, b"0");
     }
-    writer.character(tags::EXEC_TYPE, report.exec_type);
-    writer.display(tags::LEAVES_QTY, instrument.quantity(order.leaves_lots));
+    write_exec_type(writer, report.exec_type, order.status, instrument.quantity(order.leaves_lots));
+    if version < Version::Fix44 {
+        return;
+    }
     if let Some(id) = status_request {
         writer.bytes(tags::ORD_STATUS_REQ_ID, id);
     }
@@ -251,15 +317,34 @@ pub(crate) fn write_execution(
     }
 }
 
+/// FIX.4.0 and 4.1 have whole quantities only; there, one that is not whole is written as it is all the same.
+fn write_quantity(writer: &mut MessageWriter<'_>, tag: u32, quantity: Decimal) {
+    let whole = writer.version() < Version::Fix42;
+    writer.display(tag, if whole { quantity.normalize() } else { quantity });
+}
+
 fn write_exec_id(writer: &mut MessageWriter<'_>, report: &ExecutionReport, exec_id: Option<&str>) {
-    match exec_id {
-        Some(id) => writer.bytes(tags::EXEC_ID, id.as_bytes()),
-        None => {
-            // Both sides of a trade may be the same session's.
-            let maker = report.fill.is_some_and(|fill| fill.maker);
-            let place = u64::from(report.stamp.index) * 2 + u64::from(maker);
-            writer.display(tags::EXEC_ID, format_args!("{}-{place}", report.stamp.sequence));
-        }
+    if let Some(id) = exec_id {
+        return write_local_exec_id(writer, id);
+    }
+    // Both sides of a trade may be the same session's.
+    let maker = report.fill.is_some_and(|fill| fill.maker);
+    let place = u64::from(report.stamp.index) * 2 + u64::from(maker);
+    let sequence = report.stamp.sequence;
+    if writer.version() == Version::Fix40 {
+        writer.display(tags::EXEC_ID, format_args!("{sequence}{place:06}"));
+    } else {
+        writer.display(tags::EXEC_ID, format_args!("{sequence}-{place}"));
+    }
+}
+
+/// ExecID is a number in FIX.4.0.
+fn write_local_exec_id(writer: &mut MessageWriter<'_>, id: &str) {
+    if writer.version() == Version::Fix40 {
+        let digits: Vec<u8> = id.bytes().filter(u8::is_ascii_digit).collect();
+        writer.bytes(tags::EXEC_ID, &digits);
+    } else {
+        writer.bytes(tags::EXEC_ID, id.as_bytes());
     }
 }
 
@@ -269,7 +354,12 @@ fn write_without_instrument(writer: &mut MessageWriter<'_>, report: &ExecutionRe
     write_text(writer, tags::CL_ORD_ID, report.client_order_id);
     writer.bytes(tags::CUM_QTY, b"0");
     write_exec_id(writer, report, None);
+    write_exec_trans_type(writer, report.exec_type);
+    write_no_trade(writer);
     write_order_id(writer, report.order.order_id);
+    if writer.version() < Version::Fix42 {
+        writer.bytes(tags::ORDER_QTY, b"0");
+    }
     writer.character(tags::ORD_STATUS, report.order.status);
     writer.character(tags::SIDE, b'0' + report.order.side);
     writer.display(tags::SYMBOL, format_args!("instrument-{}", report.order.instrument));
@@ -279,25 +369,48 @@ fn write_without_instrument(writer: &mut MessageWriter<'_>, report: &ExecutionRe
     );
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.stamp.timestamp_ns));
     if let Some(reason) = report.reject {
-        writer.integer(tags::ORD_REJ_REASON, order_reject_code(reason));
+        let code = fitted_order_reject(writer.version(), order_reject_code(reason));
+        writer.integer(tags::ORD_REJ_REASON, code);
     }
-    writer.character(tags::EXEC_TYPE, report.exec_type);
-    writer.bytes(tags::LEAVES_QTY, b"0");
+    write_exec_type(writer, report.exec_type, report.order.status, Decimal::ZERO);
 }
 
 /// Writes the body of an OrderCancelReject that the engine caused.
 pub(crate) fn write_cancel_reject(writer: &mut MessageWriter<'_>, report: &CancelReject) {
     write_text(writer, tags::CL_ORD_ID, report.client_order_id);
     write_order_id(writer, report.order_id);
-    writer.character(tags::ORD_STATUS, report.status);
-    match report.original_client_order_id {
-        ClientOrderId::NONE => writer.bytes(tags::ORIG_CL_ORD_ID, b"NONE"),
-        id => write_text(writer, tags::ORIG_CL_ORD_ID, id),
+    let original = match report.original_client_order_id {
+        ClientOrderId::NONE => b"NONE".as_slice(),
+        _ => report.original_client_order_id.as_bytes_trimmed(),
+    };
+    let code = cancel_reject_code(report.reason, report.status);
+    let why = (code, reject_text(report.reason), report.timestamp_ns);
+    write_cancel_reject_rest(writer, report.status, original, report.replace, why);
+}
+
+/// What follows OrderID in an OrderCancelReject.
+fn write_cancel_reject_rest(
+    writer: &mut MessageWriter<'_>,
+    order_status: u8,
+    original: &[u8],
+    replace: bool,
+    (code, text, now_ns): (u64, &str, u64),
+) {
+    let version = writer.version();
+    if version > Version::Fix40 {
+        writer.character(tags::ORD_STATUS, order_status);
+        writer.bytes(tags::ORIG_CL_ORD_ID, original);
     }
-    writer.bytes(tags::TEXT, reject_text(report.reason).as_bytes());
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.timestamp_ns));
-    writer.integer(tags::CXL_REJ_REASON, cancel_reject_code(report.reason, report.status));
-    writer.character(tags::CXL_REJ_RESPONSE_TO, if report.replace { b'2' } else { b'1' });
+    writer.bytes(tags::TEXT, text.as_bytes());
+    if version >= Version::Fix42 {
+        writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    }
+    if let Some(code) = fitted_cancel_reject(version, code) {
+        writer.integer(tags::CXL_REJ_REASON, code);
+    }
+    if version >= Version::Fix42 {
+        writer.character(tags::CXL_REJ_RESPONSE_TO, if replace { b'2' } else { b'1' });
+    }
 }
 
 /// An OrderCancelReject of the gateway itself: `order` is what the request named, if known.
@@ -311,18 +424,14 @@ pub(crate) fn write_local_cancel_reject(
 ) {
     writer.bytes(tags::CL_ORD_ID, client_order_id);
     write_order_id(writer, order.map_or(OrderId::NONE, |order| order.order_id));
-    writer.character(tags::ORD_STATUS, order.map_or(status::REJECTED, |order| order.status));
     let known = order.map(|order| order.client_order_id);
     let original = if original.is_empty() {
         known.as_ref().map_or(b"NONE".as_slice(), ClientOrderId::as_bytes_trimmed)
     } else {
         original
     };
-    writer.bytes(tags::ORIG_CL_ORD_ID, original);
-    writer.bytes(tags::TEXT, text.as_bytes());
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
-    writer.integer(tags::CXL_REJ_REASON, code);
-    writer.character(tags::CXL_REJ_RESPONSE_TO, if replace { b'2' } else { b'1' });
+    let order_status = order.map_or(status::REJECTED, |order| order.status);
+    write_cancel_reject_rest(writer, order_status, original, replace, (code, text, now_ns));
 }
 
 /// An ExecutionReport of the gateway itself about an order that the engine has not seen: rejected, or asked about and
@@ -343,8 +452,13 @@ pub(crate) fn write_local_report(
     writer.bytes(tags::AVG_PX, b"0");
     echo(writer, tags::CL_ORD_ID);
     writer.bytes(tags::CUM_QTY, b"0");
-    writer.bytes(tags::EXEC_ID, exec_id.as_bytes());
+    write_local_exec_id(writer, exec_id);
+    write_exec_trans_type(writer, exec_type);
+    write_no_trade(writer);
     writer.bytes(tags::ORDER_ID, b"NONE");
+    if message.get(tags::ORDER_QTY).is_none() && writer.version() < Version::Fix42 {
+        writer.bytes(tags::ORDER_QTY, b"0");
+    }
     echo(writer, tags::ORDER_QTY);
     writer.character(tags::ORD_STATUS, order_status);
     echo(writer, tags::ORD_TYPE);
@@ -357,9 +471,8 @@ pub(crate) fn write_local_report(
     echo(writer, tags::TIME_IN_FORCE);
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
     if let Some((code, _)) = reject {
-        writer.integer(tags::ORD_REJ_REASON, code);
+        writer.integer(tags::ORD_REJ_REASON, fitted_order_reject(writer.version(), code));
     }
-    writer.character(tags::EXEC_TYPE, exec_type);
-    writer.bytes(tags::LEAVES_QTY, b"0");
+    write_exec_type(writer, exec_type, order_status, Decimal::ZERO);
     echo(writer, tags::ORD_STATUS_REQ_ID);
 }

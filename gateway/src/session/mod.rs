@@ -1,21 +1,24 @@
 //! The FIX session layer as a state machine without I/O.
 //!
 //! A [`Session`] is one identity (a pair of CompIDs), connected or not. It takes messages and ticks with the time, and
-//! leaves bytes in [`Session::wire`]; its numbers and messages live in the [`Store`]. Sources: FIX 4.4 volume 2, FIX
-//! session-level test cases, and what QuickFIX does where those are silent.
+//! leaves bytes in [`Session::wire`]; its numbers and messages live in the [`Store`]. Sources: FIX 4.4 volume 2, FIXT
+//! 1.1, the FIX session-level test cases, and what QuickFIX does where those are silent.
 
 mod inbound;
+mod logon;
 mod outbound;
 mod resend;
-mod validate;
+mod schedule;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 
-pub(crate) use outbound::write_refusal;
-pub use validate::{Problem, SessionRejectReason};
+pub(crate) use logon::has_good_time;
+pub use schedule::Schedule;
 
 use crate::config::GatewayLimits;
-use crate::fix::{FieldIndex, Message, tags};
+use crate::dictionary::{Checker, Switches};
+use crate::fix::{FieldIndex, Precision, Version};
 use crate::store::Store;
 
 /// What to do after a message or a tick.
@@ -30,6 +33,51 @@ pub enum Verdict {
     Disconnect(&'static str),
 }
 
+/// How one session behaves; all of it may differ from session to session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// The only version that may log on; `None` takes any, by BeginString.
+    pub version: Option<Version>,
+    /// What is checked against the dictionary.
+    pub switches: Switches,
+    /// CheckLatency: whether SendingTime (52) must be near our clock.
+    pub check_latency: bool,
+    /// MaxLatency: furthest that it may be, in nanoseconds (FIX recommends two minutes).
+    pub max_latency_ns: u64,
+    /// Digits in the timestamps that we send. FIX.4.0 and 4.1 get whole seconds always.
+    pub precision: Precision,
+    /// Most messages that one ResendRequest of ours asks for; 0 asks for all at once.
+    pub resend_chunk: u64,
+    /// Whether our messages carry LastMsgSeqNumProcessed (369), from FIX.4.2 on.
+    pub last_processed: bool,
+    /// Starts both sequences at 1 with every Logon. What was not received is then lost.
+    pub reset_on_logon: bool,
+    /// Starts both sequences at 1 after every Logout.
+    pub reset_on_logout: bool,
+    /// Starts both sequences at 1 after every disconnection.
+    pub reset_on_disconnect: bool,
+    /// Session time; `None` is always.
+    pub schedule: Option<Schedule>,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            version: None,
+            switches: Switches::default(),
+            check_latency: true,
+            max_latency_ns: 120_000_000_000,
+            precision: Precision::Millis,
+            resend_chunk: 0,
+            last_processed: false,
+            reset_on_logon: false,
+            reset_on_logout: false,
+            reset_on_disconnect: false,
+            schedule: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Offline,
@@ -40,12 +88,22 @@ enum Phase {
     },
 }
 
+/// Who is at both ends of a session, and how they speak.
+struct Identity {
+    ours: Vec<u8>,
+    theirs: Vec<u8>,
+    version: Version,
+    precision: Precision,
+    /// LastMsgSeqNumProcessed (369) of the next message, if it has one.
+    last_processed: Option<u64>,
+}
+
 /// One FIX session. See the module's documentation.
 pub struct Session {
     index: usize,
-    our_comp_id: Vec<u8>,
-    their_comp_id: Vec<u8>,
-    sending_time_ns: u64,
+    identity: Identity,
+    settings: SessionSettings,
+    checker: Checker,
     logout_timeout_ns: u64,
     heartbeat_limit_s: u64,
     queue_limit: usize,
@@ -59,6 +117,8 @@ pub struct Session {
     expected_in: u64,
     /// Highest number that our open ResendRequest asks for; 0 if none is open.
     resend_asked_to: u64,
+    /// Highest number received ahead of a gap; 0 if there is no gap.
+    gap_to: u64,
     /// Messages received ahead of a gap.
     queue: BTreeMap<u64, Vec<u8>>,
     /// Ranges that the client has asked for and not got yet: next and last.
@@ -77,14 +137,22 @@ impl Session {
         index: usize,
         our_comp_id: &str,
         their_comp_id: &str,
+        settings: &SessionSettings,
         limits: &GatewayLimits,
         store: &Store,
     ) -> Self {
+        let version = settings.version.or(store.version(index)).unwrap_or(Version::Fix44);
         Self {
             index,
-            our_comp_id: our_comp_id.as_bytes().to_vec(),
-            their_comp_id: their_comp_id.as_bytes().to_vec(),
-            sending_time_ns: limits.sending_time_ns,
+            identity: Identity {
+                ours: our_comp_id.as_bytes().to_vec(),
+                theirs: their_comp_id.as_bytes().to_vec(),
+                version,
+                precision: precision_of(version, settings.precision),
+                last_processed: None,
+            },
+            settings: settings.clone(),
+            checker: Checker::new(version),
             logout_timeout_ns: limits.logout_timeout_ns,
             heartbeat_limit_s: limits.heartbeat_seconds,
             queue_limit: limits.queued_messages,
@@ -96,12 +164,13 @@ impl Session {
             test_request_open: false,
             expected_in: store.next_in(index),
             resend_asked_to: 0,
+            gap_to: 0,
             queue: BTreeMap::new(),
             resends: VecDeque::new(),
             resets: 0,
             wire: Vec::new(),
-            scratch: Vec::with_capacity(1024),
-            resend_index: FieldIndex::new(),
+            scratch: Vec::new(),
+            resend_index: FieldIndex::default(),
         }
     }
 
@@ -121,6 +190,12 @@ impl Session {
     #[must_use]
     pub fn expected_in(&self) -> u64 {
         self.expected_in
+    }
+
+    /// The version that is spoken, or was last.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.identity.version
     }
 
     /// How often both sequences have started anew in this process.
@@ -144,6 +219,15 @@ impl Session {
         if self.expected_in > self.resend_asked_to {
             self.resend_asked_to = 0;
         }
+        if self.expected_in > self.gap_to {
+            self.gap_to = 0;
+        }
+        self.note_processed();
+    }
+
+    fn note_processed(&mut self) {
+        let carries = self.settings.last_processed && self.identity.version >= Version::Fix42;
+        self.identity.last_processed = carries.then(|| self.expected_in - 1);
     }
 
     /// Takes the message that was received ahead of a gap and is now in sequence, if there is one.
@@ -166,86 +250,36 @@ impl Session {
         self.queue.insert(self.expected_in, message);
     }
 
-    /// A client whose identity and password are right sends its Logon. Everything else about it is checked here.
-    pub fn on_logon(&mut self, message: &Message<'_>, now_ns: u64, store: &mut Store) -> Verdict {
-        assert!(!self.is_connected(), "a connected session takes no second client");
-        self.wire.clear();
-        if let Some((text, reason)) = self.logon_problem(message, now_ns) {
-            self.refuse(text, now_ns, store);
-            return Verdict::Disconnect(reason);
-        }
-        let sequence = message.number(tags::MSG_SEQ_NUM).expect("checked above");
-        let reset = message.flag(tags::RESET_SEQ_NUM_FLAG);
-        if reset {
-            self.reset(store);
-        }
-        if sequence < self.expected_in && !message.flag(tags::POSS_DUP_FLAG) {
-            let text = format!("MsgSeqNum too low, expecting {} but received {sequence}", self.expected_in);
-            self.refuse(&text, now_ns, store);
-            return Verdict::Disconnect("MsgSeqNum of the Logon too low");
-        }
-        let seconds = message.number(tags::HEART_BT_INT).expect("checked above");
-        self.phase = Phase::Online;
-        self.heartbeat_ns = seconds * 1_000_000_000;
-        self.last_received_ns = now_ns;
-        self.test_request_open = false;
-        self.resend_asked_to = 0;
-        self.send_logon(seconds, reset, now_ns, store);
-        if sequence == self.expected_in {
-            self.advance();
-        } else if sequence > self.expected_in {
-            self.ask_resend(sequence, now_ns, store);
-        }
-        Verdict::Handled
-    }
-
-    fn logon_problem(&self, message: &Message<'_>, now_ns: u64) -> Option<(&'static str, &'static str)> {
-        let both = |text| Some((text, text));
-        let sending_time = message.get(tags::SENDING_TIME).and_then(crate::fix::parse_utc_timestamp);
-        if sending_time.is_none_or(|time| time.abs_diff(now_ns) > self.sending_time_ns) {
-            return both("SendingTime (52) of the Logon is missing, malformed or too far from our clock");
-        }
-        let Some(sequence) = message.number(tags::MSG_SEQ_NUM).filter(|&sequence| sequence > 0) else {
-            return both("MsgSeqNum (34) of the Logon is missing or not a number");
-        };
-        if message.get(tags::ENCRYPT_METHOD) != Some(b"0") {
-            return both("EncryptMethod (98) must be 0: none");
-        }
-        let seconds = message.number(tags::HEART_BT_INT);
-        if seconds.is_none_or(|seconds| seconds > self.heartbeat_limit_s) {
-            return both("HeartBtInt (108) must be a number of seconds from 0 to the configured limit");
-        }
-        if message.flag(tags::RESET_SEQ_NUM_FLAG) && sequence != 1 {
-            return both("ResetSeqNumFlag (141) needs MsgSeqNum 1");
-        }
-        None
-    }
-
     /// Both sequences start at 1 again.
     pub fn reset(&mut self, store: &mut Store) {
         store.reset(self.index);
         self.resets += 1;
         self.expected_in = 1;
         self.resend_asked_to = 0;
+        self.gap_to = 0;
         self.queue.clear();
         self.resends.clear();
+        self.note_processed();
     }
 
-    /// The connection is gone.
-    pub fn on_disconnect(&mut self) {
+    /// The connection is gone. Whether the sequences shall start anew then, see [`SessionSettings`].
+    pub fn on_disconnect(&mut self) -> bool {
+        let was_logging_out = matches!(self.phase, Phase::LoggingOut { .. });
         self.phase = Phase::Offline;
         self.wire.clear();
         self.queue.clear();
         self.resends.clear();
         self.resend_asked_to = 0;
+        self.gap_to = 0;
         self.test_request_open = false;
+        self.settings.reset_on_disconnect || (self.settings.reset_on_logout && was_logging_out)
     }
 
     /// Time has passed: heartbeats, test requests, timeouts, and the next part of a long resend.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn on_tick(&mut self, now_ns: u64, store: &mut Store) -> std::io::Result<Verdict> {
+    pub fn on_tick(&mut self, now_ns: u64, store: &mut Store) -> io::Result<Verdict> {
         match self.phase {
             Phase::Offline => return Ok(Verdict::Handled),
             Phase::LoggingOut { since_ns } => {
@@ -255,7 +289,12 @@ impl Session {
             }
             Phase::Online => {}
         }
+        if self.is_out_of_schedule(now_ns, store) {
+            self.begin_logout("the session's time is over", now_ns, store);
+            return Ok(Verdict::Handled);
+        }
         self.pump_resends(now_ns, store)?;
+        self.ask_next_chunk(now_ns, store);
         if self.heartbeat_ns == 0 {
             return Ok(Verdict::Handled);
         }
@@ -268,11 +307,17 @@ impl Session {
             return Ok(Verdict::Handled);
         }
         if silence_ns >= self.heartbeat_ns / 5 * 6 {
-            self.send_admin(b"1", now_ns, store, |writer| writer.bytes(tags::TEST_REQ_ID, b"TEST"));
+            self.send_admin(b"1", now_ns, store, |writer| {
+                writer.bytes(crate::fix::tags::TEST_REQ_ID, b"TEST");
+            });
             self.test_request_open = true;
         } else if now_ns.saturating_sub(self.last_sent_ns) >= self.heartbeat_ns {
             self.send_admin(b"0", now_ns, store, |_| {});
         }
         Ok(Verdict::Handled)
     }
+}
+
+fn precision_of(version: Version, wanted: Precision) -> Precision {
+    if version < Version::Fix42 { Precision::Seconds } else { wanted }
 }

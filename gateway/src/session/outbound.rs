@@ -1,8 +1,8 @@
 //! What a session sends.
 
-use super::validate::Problem;
-use super::{Phase, Session};
-use crate::fix::{Message, MessageWriter, format_utc_millis, tags};
+use super::{Identity, Phase, Session};
+use crate::dictionary::{Problem, SessionRejectReason, TagRef};
+use crate::fix::{Message, MessageWriter, Version, format_utc, tags};
 use crate::store::Store;
 
 /// Pairs of routing fields: a reject goes back the way that the message came (FIX 4.4 volume 2, routing).
@@ -16,26 +16,38 @@ const ROUTES: [(u32, u32); 6] = [
     (tags::ON_BEHALF_OF_LOCATION_ID, tags::DELIVER_TO_LOCATION_ID),
 ];
 
-/// Writes a Logout to a client that is not logged on, with a number that it does not check.
-pub(crate) fn write_refusal(
-    wire: &mut Vec<u8>,
-    ours: &[u8],
-    theirs: &[u8],
-    sequence: u64,
-    now_ns: u64,
-    text: &str,
-) {
-    let mut writer = MessageWriter::begin(wire, b"5");
-    write_header(&mut writer, ours, theirs, sequence, now_ns);
-    writer.bytes(tags::TEXT, text.as_bytes());
-    writer.finish();
-}
+impl Identity {
+    pub(super) fn begin<'w>(&self, wire: &'w mut Vec<u8>, message_type: &[u8]) -> MessageWriter<'w> {
+        MessageWriter::begin(wire, self.version, message_type)
+    }
 
-fn write_header(writer: &mut MessageWriter<'_>, ours: &[u8], theirs: &[u8], sequence: u64, now_ns: u64) {
-    writer.integer(tags::MSG_SEQ_NUM, sequence);
-    writer.bytes(tags::SENDER_COMP_ID, ours);
-    writer.bytes(tags::SENDING_TIME, &format_utc_millis(now_ns));
-    writer.bytes(tags::TARGET_COMP_ID, theirs);
+    /// Writes the header's fields after MsgType.
+    pub(super) fn write_header(&self, writer: &mut MessageWriter<'_>, sequence: u64, now_ns: u64) {
+        self.write_header_again(writer, sequence, None, now_ns);
+    }
+
+    /// Writes the header of a message that is sent again, with its first SendingTime, if that is given.
+    pub(super) fn write_header_again(
+        &self,
+        writer: &mut MessageWriter<'_>,
+        sequence: u64,
+        original_time: Option<&[u8]>,
+        now_ns: u64,
+    ) {
+        writer.integer(tags::MSG_SEQ_NUM, sequence);
+        if original_time.is_some() {
+            writer.bytes(tags::POSS_DUP_FLAG, b"Y");
+        }
+        writer.bytes(tags::SENDER_COMP_ID, &self.ours);
+        writer.bytes(tags::SENDING_TIME, &format_utc(now_ns, self.precision));
+        writer.bytes(tags::TARGET_COMP_ID, &self.theirs);
+        if let Some(original_time) = original_time {
+            writer.bytes(tags::ORIG_SENDING_TIME, original_time);
+        }
+        if let Some(last_processed) = self.last_processed {
+            writer.integer(tags::LAST_MSG_SEQ_NUM_PROCESSED, last_processed);
+        }
+    }
 }
 
 impl Session {
@@ -48,8 +60,8 @@ impl Session {
         body: impl FnOnce(&mut MessageWriter<'_>),
     ) {
         let sequence = store.next_out(self.index);
-        let mut writer = MessageWriter::begin(&mut self.wire, message_type);
-        write_header(&mut writer, &self.our_comp_id, &self.their_comp_id, sequence, now_ns);
+        let mut writer = self.identity.begin(&mut self.wire, message_type);
+        self.identity.write_header(&mut writer, sequence, now_ns);
         body(&mut writer);
         writer.finish();
         store.next_out_is(self.index, sequence + 1);
@@ -66,8 +78,8 @@ impl Session {
     ) {
         let sequence = store.next_out(self.index);
         self.scratch.clear();
-        let mut writer = MessageWriter::begin(&mut self.scratch, message_type);
-        write_header(&mut writer, &self.our_comp_id, &self.their_comp_id, sequence, now_ns);
+        let mut writer = self.identity.begin(&mut self.scratch, message_type);
+        self.identity.write_header(&mut writer, sequence, now_ns);
         body(&mut writer);
         writer.finish();
         store.application(self.index, sequence, &self.scratch);
@@ -77,20 +89,40 @@ impl Session {
         }
     }
 
-    pub(super) fn send_logon(&mut self, seconds: u64, reset: bool, now_ns: u64, store: &mut Store) {
+    pub(super) fn send_logon(
+        &mut self,
+        seconds: u64,
+        reset: bool,
+        next_expected: Option<u64>,
+        now_ns: u64,
+        store: &mut Store,
+    ) {
+        let version = self.identity.version;
         self.send_admin(b"A", now_ns, store, |writer| {
             writer.bytes(tags::ENCRYPT_METHOD, b"0");
             writer.integer(tags::HEART_BT_INT, seconds);
             if reset {
                 writer.bytes(tags::RESET_SEQ_NUM_FLAG, b"Y");
             }
+            if let Some(next_expected) = next_expected {
+                writer.integer(tags::NEXT_EXPECTED_MSG_SEQ_NUM, next_expected);
+            }
+            if version.is_fixt() {
+                writer.bytes(tags::DEFAULT_APPL_VER_ID, version.application_id());
+            }
         });
     }
 
-    /// A Logout outside the sequence, for a Logon that is refused.
-    pub(super) fn refuse(&mut self, text: &str, now_ns: u64, store: &Store) {
+    /// A Logout outside the sequence, for a Logon that is refused; in the words of its version.
+    pub(crate) fn refuse(&mut self, logon: &Message<'_>, text: &str, now_ns: u64, store: &Store) {
         let sequence = store.next_out(self.index);
-        write_refusal(&mut self.wire, &self.our_comp_id, &self.their_comp_id, sequence, now_ns, text);
+        let begin_string = logon.get(tags::BEGIN_STRING).unwrap_or_default();
+        let spoken = Version::spoken(begin_string, logon.get(tags::DEFAULT_APPL_VER_ID));
+        let version = spoken.unwrap_or(self.identity.version);
+        let mut writer = MessageWriter::begin(&mut self.wire, version, b"5");
+        self.identity.write_header(&mut writer, sequence, now_ns);
+        writer.bytes(tags::TEXT, text.as_bytes());
+        writer.finish();
     }
 
     pub(super) fn send_logout(&mut self, text: &str, now_ns: u64, store: &mut Store) {
@@ -110,7 +142,8 @@ impl Session {
         }
     }
 
-    /// Session-level Reject (35=3). Uses up the message's number if it is the next one.
+    /// Session-level Reject (35=3). Uses up the message's number if it is the next one, except for a SequenceReset,
+    /// which says itself what the next number is.
     pub(super) fn reject(
         &mut self,
         message: &Message<'_>,
@@ -118,37 +151,97 @@ impl Session {
         now_ns: u64,
         store: &mut Store,
     ) {
-        let sequence = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
-        let route = |writer: &mut MessageWriter<'_>| {
-            for (from, to) in ROUTES {
-                if let Some(value) = message.get(from).filter(|value| !value.is_empty()) {
-                    writer.bytes(to, value);
-                }
-            }
+        let text = match (self.identity.version < Version::Fix42, problem.tag) {
+            (true, TagRef::Number(tag)) => format!("{} ({tag})", problem.reason.text()),
+            (true, TagRef::Text(tag)) => format!("{} ({})", problem.reason.text(), tag.escape_ascii()),
+            _ => problem.reason.text().to_owned(),
         };
-        self.send_admin(b"3", now_ns, store, |writer| {
-            route(writer);
-            writer.integer(tags::REF_SEQ_NUM, sequence);
-            writer.bytes(tags::TEXT, problem.reason.text().as_bytes());
-            if !problem.tag.is_empty() {
-                writer.bytes(tags::REF_TAG_ID, problem.tag);
-            }
-            writer.bytes(tags::REF_MSG_TYPE, message.message_type());
-            writer.integer(tags::SESSION_REJECT_REASON, problem.reason as u64);
-        });
-        if sequence == self.expected_in {
-            self.advance();
-        }
+        self.reject_as(message, &text, problem.tag, Some(problem.reason), now_ns, store);
     }
 
-    /// BusinessMessageReject (35=j) for a message type that FIX knows and we do not serve.
+    fn reject_as(
+        &mut self,
+        message: &Message<'_>,
+        text: &str,
+        tag: TagRef<'_>,
+        reason: Option<SessionRejectReason>,
+        now_ns: u64,
+        store: &mut Store,
+    ) {
+        let sequence = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
+        if sequence == self.expected_in && message.message_type() != b"4" {
+            self.advance();
+        }
+        let version = self.identity.version;
+        // FIX.4.2 has no reasons above 11.
+        let reason = reason.filter(|&reason| match version {
+            Version::Fix40 | Version::Fix41 => false,
+            Version::Fix42 => reason as u64 <= SessionRejectReason::MsgType as u64,
+            _ => true,
+        });
+        self.send_admin(b"3", now_ns, store, |writer| {
+            write_route(writer, message, version);
+            writer.integer(tags::REF_SEQ_NUM, sequence);
+            writer.bytes(tags::TEXT, text.as_bytes());
+            if version < Version::Fix42 {
+                return;
+            }
+            match tag {
+                TagRef::None => {}
+                TagRef::Number(tag) => writer.integer(tags::REF_TAG_ID, u64::from(tag)),
+                TagRef::Text(tag) => writer.bytes(tags::REF_TAG_ID, tag),
+            }
+            writer.bytes(tags::REF_MSG_TYPE, message.message_type());
+            if let Some(reason) = reason {
+                writer.integer(tags::SESSION_REJECT_REASON, reason as u64);
+            }
+        });
+    }
+
+    /// For a message type that FIX knows and we do not serve: BusinessMessageReject (35=j), or before FIX.4.2, which
+    /// has none, a Reject.
     pub(super) fn reject_unsupported(&mut self, message: &Message<'_>, now_ns: u64, store: &mut Store) {
-        let sequence = self.expected_in;
+        if self.identity.version < Version::Fix42 {
+            return self.reject_as(message, "Unsupported message type", TagRef::None, None, now_ns, store);
+        }
+        self.reject_business(message, 3, "Unsupported Message Type", now_ns, store);
+        self.advance();
+    }
+
+    /// BusinessMessageReject (35=j) of a message, with BusinessRejectReason (380) and Text. Leaves its number alone.
+    /// Before FIX.4.2 it is a Reject.
+    pub fn reject_business(
+        &mut self,
+        message: &Message<'_>,
+        reason: u64,
+        text: &str,
+        now_ns: u64,
+        store: &mut Store,
+    ) {
+        let sequence = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
+        if self.identity.version < Version::Fix42 {
+            return self.send_admin(b"3", now_ns, store, |writer| {
+                writer.integer(tags::REF_SEQ_NUM, sequence);
+                writer.bytes(tags::TEXT, text.as_bytes());
+            });
+        }
         self.send_application(b"j", now_ns, store, |writer| {
             writer.integer(tags::REF_SEQ_NUM, sequence);
-            writer.bytes(tags::TEXT, b"Unsupported Message Type");
+            writer.bytes(tags::TEXT, text.as_bytes());
             writer.bytes(tags::REF_MSG_TYPE, message.message_type());
-            writer.bytes(tags::BUSINESS_REJECT_REASON, b"3");
+            writer.integer(tags::BUSINESS_REJECT_REASON, reason);
         });
+    }
+}
+
+fn write_route(writer: &mut MessageWriter<'_>, message: &Message<'_>, version: Version) {
+    for (from, to) in ROUTES {
+        let location = matches!(to, tags::DELIVER_TO_LOCATION_ID | tags::ON_BEHALF_OF_LOCATION_ID);
+        if location && version == Version::Fix40 {
+            continue;
+        }
+        if let Some(value) = message.get(from).filter(|value| !value.is_empty()) {
+            writer.bytes(to, value);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::Session;
-use crate::fix::{MessageWriter, format_utc_millis, tags};
+use crate::fix::{format_utc, tags};
 use crate::store::Store;
 
 /// A resend pauses while this many bytes wait to be sent, or a quarter of what may wait, if that is less.
@@ -27,7 +27,9 @@ impl Session {
                     if sequence > next {
                         self.send_gap_fill(next, sequence, now_ns);
                     }
-                    self.send_again(&stored, sequence, now_ns);
+                    if !self.send_again(&stored, sequence, now_ns) {
+                        self.send_gap_fill(sequence, sequence + 1, now_ns);
+                    }
                     sequence + 1
                 }
                 _ => {
@@ -45,32 +47,36 @@ impl Session {
 
     /// SequenceReset-GapFill in place of the administrative messages from `sequence` up to before `next`.
     fn send_gap_fill(&mut self, sequence: u64, next: u64, now_ns: u64) {
-        let now = format_utc_millis(now_ns);
-        let mut writer = MessageWriter::begin(&mut self.wire, b"4");
-        writer.integer(tags::MSG_SEQ_NUM, sequence);
-        writer.bytes(tags::POSS_DUP_FLAG, b"Y");
-        writer.bytes(tags::SENDER_COMP_ID, &self.our_comp_id);
-        writer.bytes(tags::SENDING_TIME, &now);
-        writer.bytes(tags::TARGET_COMP_ID, &self.their_comp_id);
-        writer.bytes(tags::ORIG_SENDING_TIME, &now);
+        let now = format_utc(now_ns, self.identity.precision);
+        let mut writer = self.identity.begin(&mut self.wire, b"4");
+        self.identity.write_header_again(&mut writer, sequence, Some(&now), now_ns);
         writer.integer(tags::NEW_SEQ_NO, next);
         writer.bytes(tags::GAP_FILL_FLAG, b"Y");
         writer.finish();
         self.last_sent_ns = now_ns;
     }
 
-    /// A stored message with PossDupFlag and its first SendingTime.
-    fn send_again(&mut self, stored: &[u8], sequence: u64, now_ns: u64) {
+    /// A stored message with PossDupFlag and its first SendingTime. `false` if it is of another version than the
+    /// session speaks now: the client could not read it.
+    fn send_again(&mut self, stored: &[u8], sequence: u64, now_ns: u64) -> bool {
         let message = self.resend_index.parse(stored).expect("the store keeps what we built");
-        let mut writer = MessageWriter::begin(&mut self.wire, message.message_type());
-        writer.integer(tags::MSG_SEQ_NUM, sequence);
-        writer.bytes(tags::POSS_DUP_FLAG, b"Y");
-        writer.bytes(tags::SENDER_COMP_ID, &self.our_comp_id);
-        writer.bytes(tags::SENDING_TIME, &format_utc_millis(now_ns));
-        writer.bytes(tags::TARGET_COMP_ID, &self.their_comp_id);
-        writer.bytes(tags::ORIG_SENDING_TIME, message.get(tags::SENDING_TIME).unwrap_or_default());
-        writer.raw(message.body_after(tags::TARGET_COMP_ID));
+        if message.get(tags::BEGIN_STRING) != Some(self.identity.version.begin_string()) {
+            return false;
+        }
+        let mut writer = self.identity.begin(&mut self.wire, message.message_type());
+        let original_time = message.get(tags::SENDING_TIME).unwrap_or_default();
+        self.identity.write_header_again(&mut writer, sequence, Some(original_time), now_ns);
+        let header =
+            message.fields().iter().take_while(|field| field.tag != tags::TARGET_COMP_ID).count() + 1;
+        let processed = message.fields().get(header).map(|field| field.tag);
+        let last = if processed == Some(tags::LAST_MSG_SEQ_NUM_PROCESSED) {
+            processed
+        } else {
+            Some(tags::TARGET_COMP_ID)
+        };
+        writer.raw(message.body_after(last.unwrap_or_default()));
         writer.finish();
         self.last_sent_ns = now_ns;
+        true
     }
 }

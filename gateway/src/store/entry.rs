@@ -26,11 +26,24 @@ pub(super) enum EntryKind {
     Reset = 5,
     /// Number: sequence of the last applied event. All before it is complete.
     Commit = 6,
+    /// Number: the version that the session spoke last, as its place in `Version::ALL`.
+    Version = 7,
+    /// Number: start of the schedule's interval in which the sequences began, nanoseconds since the Unix epoch.
+    Began = 8,
 }
 
 impl EntryKind {
     fn from_code(code: u8) -> Option<Self> {
-        let all = [Self::Session, Self::Application, Self::NextOut, Self::NextIn, Self::Reset, Self::Commit];
+        let all = [
+            Self::Session,
+            Self::Application,
+            Self::NextOut,
+            Self::NextIn,
+            Self::Reset,
+            Self::Commit,
+            Self::Version,
+            Self::Began,
+        ];
         all.into_iter().find(|kind| *kind as u8 == code)
     }
 }

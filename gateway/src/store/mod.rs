@@ -33,6 +33,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::fix::Version;
 use entry::{ENTRY_HEADER, EntryKind, FILE_HEADER, Scan, file_header, push_entry};
 
 /// Why a store cannot be opened.
@@ -82,11 +83,13 @@ struct SessionState {
     next_out: u64,
     next_in: u64,
     messages: VecDeque<Stored>,
+    version: Option<Version>,
+    began_ns: u64,
 }
 
 impl SessionState {
     fn new(name: String) -> Self {
-        Self { name, next_out: 1, next_in: 1, messages: VecDeque::new() }
+        Self { name, next_out: 1, next_in: 1, messages: VecDeque::new(), version: None, began_ns: 0 }
     }
 
     fn reset(&mut self) {
@@ -208,6 +211,8 @@ impl Store {
             EntryKind::NextOut => session.next_out = entry.number,
             EntryKind::NextIn => session.next_in = entry.number,
             EntryKind::Reset => session.reset(),
+            EntryKind::Version => session.version = Version::ALL.get(entry.number as usize).copied(),
+            EntryKind::Began => session.began_ns = entry.number,
             EntryKind::Session | EntryKind::Commit => unreachable!("handled above"),
         }
     }
@@ -262,6 +267,10 @@ impl Store {
         for (index, session) in self.sessions.iter().enumerate() {
             push_entry(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out, b"");
             push_entry(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in, b"");
+            push_entry(&mut self.pending, EntryKind::Began, index as u16, session.began_ns, b"");
+            if let Some(version) = session.version {
+                push_entry(&mut self.pending, EntryKind::Version, index as u16, version as u64, b"");
+            }
         }
     }
 
@@ -275,6 +284,31 @@ impl Store {
     #[must_use]
     pub fn next_in(&self, session: usize) -> u64 {
         self.sessions[session].next_in
+    }
+
+    /// The version that the session spoke last; `None` before its first Logon.
+    #[must_use]
+    pub fn version(&self, session: usize) -> Option<Version> {
+        self.sessions[session].version
+    }
+
+    /// The session speaks this version from now on.
+    pub fn version_is(&mut self, session: usize, version: Version) {
+        push_entry(&mut self.pending, EntryKind::Version, session as u16, version as u64, b"");
+        self.sessions[session].version = Some(version);
+    }
+
+    /// Start of the schedule's interval in which the session's sequences began, nanoseconds since the Unix epoch; 0
+    /// if it has had no schedule.
+    #[must_use]
+    pub fn began_ns(&self, session: usize) -> u64 {
+        self.sessions[session].began_ns
+    }
+
+    /// The session's sequences began in the interval that started then.
+    pub fn began_is(&mut self, session: usize, began_ns: u64) {
+        push_entry(&mut self.pending, EntryKind::Began, session as u16, began_ns, b"");
+        self.sessions[session].began_ns = began_ns;
     }
 
     /// Sequence of the last event whose messages are in the store.

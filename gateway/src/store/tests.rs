@@ -128,3 +128,27 @@ fn only_the_newest_messages_are_kept() {
     store.commit(1, false).unwrap();
     assert_eq!(read(&store, 0, 1), Some((3, b"3".to_vec())));
 }
+
+#[test]
+fn version_and_schedule_survive_opening_moving_and_rewriting() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = filled(&directory);
+    assert_eq!((store.version(1), store.began_ns(1)), (None, 0));
+    store.version_is(1, Version::Fix42);
+    store.began_is(1, 77);
+    store.reset(1);
+    store.commit(42, false).unwrap();
+    drop(store);
+    let store = open(&directory, &["NEW", "B"]).unwrap();
+    assert_eq!((store.version(1), store.began_ns(1), store.next_out(1)), (Some(Version::Fix42), 77, 1));
+    assert_eq!(store.version(0), None);
+    drop(store);
+    let mut store = Store::open(&file(&directory), 1, &["B"], 10, 1_000).unwrap();
+    for round in 0..200 {
+        store.reset(0);
+        store.commit(43 + round, false).unwrap();
+    }
+    drop(store);
+    let store = open(&directory, &["B"]).unwrap();
+    assert_eq!((store.version(0), store.began_ns(0)), (Some(Version::Fix42), 77));
+}

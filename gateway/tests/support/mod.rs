@@ -2,15 +2,15 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use exchange::Exchange;
-use gateway::fix::{FieldIndex, Frame, MessageWriter, find_frame, format_utc_millis};
+use gateway::access::PasswordHash;
+use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
-use protocol::{
-    AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name, SelfTradePrevention,
-};
+use protocol::{AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name};
 use tempfile::TempDir;
 use zerocopy::IntoBytes;
 
@@ -54,15 +54,12 @@ pub struct World {
 }
 
 pub fn user(name: &str, account: u32) -> UserConfig {
-    UserConfig {
-        sender_comp_id: name.to_owned(),
-        username: name.to_lowercase(),
-        password: format!("{name}-secret"),
-        account: AccountId(account),
-        self_trade_prevention: SelfTradePrevention::CancelNewest,
-        reset_on_disconnect: false,
-    }
+    let hash = PasswordHash::create(format!("{name}-secret").as_bytes(), 8, 1).unwrap();
+    UserConfig::new(name, &name.to_lowercase(), hash, AccountId(account))
 }
+
+/// Where the clients come from.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn name(text: &str) -> Name {
     Name::from_text(text).unwrap()
@@ -214,6 +211,7 @@ impl World {
 /// One client's end of a connection, at the level of messages.
 pub struct Client {
     pub name: String,
+    pub version: Version,
     pub link: LinkId,
     pub next_out: u64,
     pub closed: Option<&'static str>,
@@ -257,11 +255,23 @@ pub fn split(bytes: &[u8]) -> Vec<Received> {
     all
 }
 
-/// A message with header; `fields` is `tag=value|tag=value`, in which `now` stands for the time.
+/// A message of FIX.4.4 with header; `fields` is `tag=value|tag=value`, in which `now` stands for the time.
 pub fn message(from: &str, sequence: u64, kind: &str, fields: &str, now_ns: u64) -> Vec<u8> {
+    message_of(Version::Fix44, from, sequence, kind, fields, now_ns)
+}
+
+/// The same, of any version.
+pub fn message_of(
+    version: Version,
+    from: &str,
+    sequence: u64,
+    kind: &str,
+    fields: &str,
+    now_ns: u64,
+) -> Vec<u8> {
     let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
     let mut buffer = Vec::new();
-    let mut writer = MessageWriter::begin(&mut buffer, kind.as_bytes());
+    let mut writer = MessageWriter::begin(&mut buffer, version, kind.as_bytes());
     writer.integer(34, sequence);
     writer.bytes(49, from.as_bytes());
     writer.bytes(52, now.as_bytes());
@@ -277,15 +287,26 @@ pub fn message(from: &str, sequence: u64, kind: &str, fields: &str, now_ns: u64)
 impl World {
     /// Connects without a Logon.
     pub fn connect(&mut self, name: &str) -> Client {
-        let link = self.gateway.connect(self.now_ns).unwrap();
+        let link = self.gateway.connect(ADDRESS, self.now_ns).unwrap();
         self.links.0.push(link);
-        Client { name: name.to_owned(), link, next_out: 1, closed: None }
+        Client { name: name.to_owned(), version: Version::Fix44, link, next_out: 1, closed: None }
     }
 
     /// Connects and logs on with the client's next number; what came with the Logon.
     pub fn log_on(&mut self, name: &str, next_out: u64, more: &str) -> (Client, Vec<Received>) {
+        self.log_on_as(Version::Fix44, name, next_out, more)
+    }
+
+    /// The same in another version.
+    pub fn log_on_as(
+        &mut self,
+        version: Version,
+        name: &str,
+        next_out: u64,
+        more: &str,
+    ) -> (Client, Vec<Received>) {
         let mut client = self.connect(name);
-        client.next_out = next_out;
+        (client.version, client.next_out) = (version, next_out);
         let fields = format!("98=0|108=30|553={}|554={name}-secret|{more}", name.to_lowercase());
         let answer = self.send(&mut client, "A", &fields);
         (client, answer)
@@ -293,7 +314,7 @@ impl World {
 
     /// Sends one message with the client's next number, lets everything settle, and gives what came back.
     pub fn send(&mut self, client: &mut Client, kind: &str, fields: &str) -> Vec<Received> {
-        let bytes = message(&client.name, client.next_out, kind, fields, self.now_ns);
+        let bytes = message_of(client.version, &client.name, client.next_out, kind, fields, self.now_ns);
         client.next_out += 1;
         self.send_bytes(client, &bytes)
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -53,6 +54,8 @@ pub enum Command {
     Load(LoadCommand),
     /// Show live books and trades in the terminal.
     Top(TopArgs),
+    /// Hash a password for the configuration.
+    Password(PasswordArgs),
     /// Print the default configuration, as a start for your own.
     Config,
 }
@@ -61,7 +64,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  rialto serve                                 embedded defaults: FIX 4.4 on 127.0.0.1:9878, data in ./data
+  rialto serve                                 embedded defaults: FIX on 127.0.0.1:9878, data in ./data
   rialto serve --demo                          the same, with house market makers and takers
   rialto config > my.toml; rialto serve --config my.toml
   rialto serve --fix-bind 127.0.0.1:0          a free port; the first lines of output name it
@@ -308,7 +311,7 @@ ResetSeqNumFlag, so missed reports of these sessions are given up; do not point 
 
 Example:
   rialto serve --durability os &
-  rialto load fix --rate 10000 --seconds 10")]
+  rialto load fix --rate 10000 --duration 10s --plot latency.svg")]
 pub struct LoadFixArgs {
     /// Address of the FIX port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9878")]
@@ -316,15 +319,21 @@ pub struct LoadFixArgs {
     /// The exchange's configuration file, for its users and CompID [default: the embedded one].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Password of the users [default: `NAME-secret`, as the embedded configuration has it].
+    #[arg(long, value_name = "TEXT")]
+    pub password: Option<String>,
     /// Sessions, by the first users of the configuration.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub sessions: usize,
     /// Messages a second, over all sessions.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub rate: u64,
-    /// How long.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub seconds: u64,
+    /// How long: seconds, or with a unit as in `90s` and `5m`.
+    #[arg(long, alias = "seconds", value_name = "D", default_value = "10", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Draw the percentiles into this SVG file.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
     /// Symbol (55).
     #[arg(long, default_value = "BTC/USD")]
     pub symbol: String,
@@ -337,6 +346,33 @@ pub struct LoadFixArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A whole number of seconds, or a duration with units; at least one second.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let plain = text.parse().map(Duration::from_secs);
+    let duration = plain.or_else(|_| humantime::parse_duration(text).map_err(|error| error.to_string()))?;
+    if duration < Duration::from_secs(1) {
+        Err("must be one second or more".to_owned())
+    } else {
+        Ok(duration)
+    }
+}
+
+/// Arguments of `password`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Reads the password from standard input and prints the line for the user's entry in the configuration.
+
+Example:
+  read -rs PASSWORD; printf %s \"$PASSWORD\" | rialto password")]
+pub struct PasswordArgs {
+    /// Memory that one check takes, in KiB, 8 to 262144.
+    #[arg(long, value_name = "N", default_value_t = 19_456)]
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub passes: u32,
 }
 
 /// Arguments of `top`.

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use protocol::{
-    AccountId, AmountMinor, CreateAccount, CreateAsset, CreateInstrument, Limits, Name, SelfTradePrevention,
-};
+use gateway::access::ThrottleLimits;
+use gateway::{GatewayLimits, UserConfig};
+use protocol::{AccountId, AmountMinor, CreateAccount, CreateAsset, CreateInstrument, Limits, Name};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
+use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
 
 /// The configuration that is used when no file is given.
 pub const DEFAULT: &str = include_str!("../default.toml");
@@ -59,6 +60,12 @@ struct File {
     #[serde(default)]
     threads: BTreeMap<String, FileThread>,
     fix: FileFix,
+    #[serde(default)]
+    gateway: FileGateway,
+    #[serde(default)]
+    sessions: FileSession,
+    #[serde(default)]
+    firms: BTreeMap<String, FileThrottle>,
     assets: Vec<FileAsset>,
     instruments: Vec<FileInstrument>,
     accounts: Vec<FileAccount>,
@@ -125,23 +132,6 @@ struct FileAccount {
     deposit: BTreeMap<String, Decimal>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileUser {
-    sender_comp_id: String,
-    username: String,
-    password: String,
-    account: u32,
-    self_trade_prevention: Option<String>,
-}
-
-impl std::fmt::Debug for FileUser {
-    /// Leaves the password out, so that it cannot reach a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileUser").field("sender_comp_id", &self.sender_comp_id).finish_non_exhaustive()
-    }
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileDemo {
@@ -168,20 +158,6 @@ pub struct OpeningDeposit {
     pub asset: u32,
     /// How much.
     pub amount_minor: AmountMinor,
-}
-
-/// Who may log on over FIX.
-pub struct User {
-    /// SenderCompID (49) of the client.
-    pub sender_comp_id: String,
-    /// Username (553).
-    pub username: String,
-    /// Password (554).
-    pub password: String,
-    /// Account that the user trades for.
-    pub account: AccountId,
-    /// Self-trade prevention of its orders.
-    pub self_trade_prevention: SelfTradePrevention,
 }
 
 /// House traders of the demo.
@@ -220,7 +196,11 @@ pub struct Config {
     /// Deposits to make, each once.
     pub deposits: Vec<OpeningDeposit>,
     /// FIX users.
-    pub users: Vec<User>,
+    pub users: Vec<UserConfig>,
+    /// Throttles of firms.
+    pub firms: BTreeMap<String, ThrottleLimits>,
+    /// Limits of the FIX gateway.
+    pub gateway: GatewayLimits,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -280,7 +260,7 @@ impl Checker<'_> {
         self.unique("instruments", "id", instruments.iter().map(|it| it.instrument.to_string()))?;
         self.unique("instruments", "symbol", instruments.iter().map(|it| it.name.to_string()))?;
         let (accounts, deposits) = self.accounts(&file.accounts)?;
-        let users = self.users(file.users, &accounts)?;
+        let users = self.users(file.users, &file.sessions, &accounts)?;
         let day_end_utc_s = file.day_end_utc.as_deref().map(|text| self.time_of_day(text)).transpose()?;
         if file.fix.target_comp_id.is_empty()
             || !file.fix.target_comp_id.bytes().all(|b| b.is_ascii_graphic())
@@ -305,6 +285,8 @@ impl Checker<'_> {
             accounts,
             deposits,
             users,
+            firms: fix_config::firms(&file.firms),
+            gateway: file.gateway.limits(),
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
@@ -434,35 +416,21 @@ impl Checker<'_> {
         Ok((created, deposits))
     }
 
-    fn users(&self, users: Vec<FileUser>, accounts: &[CreateAccount]) -> Result<Vec<User>, ConfigError> {
+    fn users(
+        &self,
+        users: Vec<FileUser>,
+        sessions: &FileSession,
+        accounts: &[CreateAccount],
+    ) -> Result<Vec<UserConfig>, ConfigError> {
         self.unique("users", "sender_comp_id", users.iter().map(|it| it.sender_comp_id.clone()))?;
         let mut checked = Vec::with_capacity(users.len());
         for it in users {
-            let at = |field: &str| format!("users.{}.{field}", it.sender_comp_id);
             let account = AccountId(it.account);
             if !accounts.iter().any(|known| known.account == account) {
-                return Err(
-                    self.invalid(at("account"), format!("account {account} is not among [[accounts]]"))
-                );
+                let field = format!("users.{}.account", it.sender_comp_id);
+                return Err(self.invalid(field, format!("account {account} is not among [[accounts]]")));
             }
-            let self_trade_prevention = match it.self_trade_prevention.as_deref() {
-                None | Some("cancel_newest") => SelfTradePrevention::CancelNewest,
-                Some("allow") => SelfTradePrevention::Allow,
-                Some("cancel_oldest") => SelfTradePrevention::CancelOldest,
-                Some("cancel_both") => SelfTradePrevention::CancelBoth,
-                Some(other) => {
-                    let reason =
-                        format!("{other:?} is none of allow, cancel_newest, cancel_oldest, cancel_both");
-                    return Err(self.invalid(at("self_trade_prevention"), reason));
-                }
-            };
-            checked.push(User {
-                sender_comp_id: it.sender_comp_id,
-                username: it.username,
-                password: it.password,
-                account,
-                self_trade_prevention,
-            });
+            checked.push(it.check(sessions).map_err(|(field, reason)| self.invalid(field, reason))?);
         }
         Ok(checked)
     }
@@ -523,6 +491,6 @@ mod tests {
     #[test]
     fn a_password_cannot_reach_a_log() {
         let file: File = toml::from_str(DEFAULT).unwrap();
-        assert!(!format!("{file:?}").contains("secret"));
+        assert!(!format!("{file:?}").contains("argon2"));
     }
 }

@@ -6,10 +6,12 @@ mod commands;
 mod config;
 mod decimal;
 mod describe;
+mod fix_config;
 mod folder;
 mod latency;
 mod operator;
 mod output;
+mod plot;
 mod venue;
 
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Command::Feed(FeedCommand::Lobster(args)) => commands::feed::run_lobster(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Load(LoadCommand::Fix(args)) => commands::load::run_fix(args),
+        Command::Password(args) => commands::password::run(args),
         Command::Top(args) => commands::top::run(args),
         Command::Config => {
             output::line(config::DEFAULT.trim_end());

@@ -2,6 +2,7 @@
 
 mod ci;
 mod clients;
+mod fix_dictionaries;
 mod process;
 mod tally;
 mod tidy;
@@ -79,6 +80,12 @@ Example:
         #[arg(long, value_name = "FILE")]
         binary: Option<PathBuf>,
     },
+    /// Writes the gateway's FIX tables from QuickFIX's data dictionaries (XML).
+    FixDictionaries {
+        /// Folder with FIX40.xml to FIX50SP2.xml and FIXT11.xml.
+        #[arg(value_name = "FOLDER", default_value = "../shared/data/fix/spec")]
+        source: PathBuf,
+    },
 }
 
 /// The repository's root: two folders above this crate.
@@ -93,6 +100,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(&root()) == Some(0),
         Chore::Clients { only, binary } => clients::run(&root(), only.as_deref(), binary, &[]),
         Chore::Crash { cycles, binary } => clients::crash(&root(), cycles, binary),
+        Chore::FixDictionaries { source } => fix_dictionaries::run(&root(), &source),
     };
     if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

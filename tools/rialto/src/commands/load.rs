@@ -8,12 +8,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use gateway::fix::{FieldIndex, Frame, MessageWriter, find_frame, format_utc_millis};
+use gateway::UserConfig;
+use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::cli::LoadFixArgs;
-use crate::config::{Config, User};
+use crate::config::Config;
 use crate::output::{Failure, grouped, line, progress_bar};
 
 /// Longest message that the server may send.
@@ -31,8 +32,8 @@ const CANCEL_LAG: u64 = 2_001;
 /// No connection, a refused logon, or a message without an answer.
 pub fn run_fix(args: &LoadFixArgs) -> Result<(), Failure> {
     let config = Config::load(args.config.as_deref()).map_err(Failure::usage)?;
-    if args.rate == 0 || args.sessions == 0 || args.seconds == 0 {
-        return Err(Failure::usage("--rate, --sessions and --seconds must be 1 or more"));
+    if args.rate == 0 || args.sessions == 0 {
+        return Err(Failure::usage("--rate and --sessions must be 1 or more"));
     }
     if args.sessions > config.users.len() {
         let users = config.users.len();
@@ -62,7 +63,7 @@ struct Session {
 }
 
 impl Session {
-    fn log_on(args: &LoadFixArgs, target: &str, user: &User) -> Result<Self, Failure> {
+    fn log_on(args: &LoadFixArgs, target: &str, user: &UserConfig) -> Result<Self, Failure> {
         let stream = TcpStream::connect(args.connect)
             .map_err(|error| Failure::system(format!("cannot connect to {}: {error}", args.connect)))?;
         stream.set_nodelay(true).map_err(Failure::system)?;
@@ -76,12 +77,13 @@ impl Session {
             outgoing: Vec::with_capacity(MESSAGE_BYTES),
             sent: 0,
         };
+        let password = args.password.clone().unwrap_or_else(|| format!("{}-secret", user.username));
         session.queue(b"A", |message| {
             message.integer(98, 0);
             message.integer(108, 30);
             message.bytes(141, b"Y");
             message.bytes(553, user.username.as_bytes());
-            message.bytes(554, user.password.as_bytes());
+            message.bytes(554, password.as_bytes());
         });
         session.stream.write_all(&session.outgoing).map_err(Failure::system)?;
         session.outgoing.clear();
@@ -103,7 +105,7 @@ impl Session {
     fn queue(&mut self, message_type: &[u8], fields: impl FnOnce(&mut MessageWriter<'_>)) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let sending_time = format_utc_millis(now.as_nanos() as u64);
-        let mut message = MessageWriter::begin(&mut self.outgoing, message_type);
+        let mut message = MessageWriter::begin(&mut self.outgoing, Version::Fix44, message_type);
         message.bytes(49, self.sender.as_bytes());
         message.bytes(56, self.target.as_bytes());
         message.integer(34, self.next_out);
@@ -192,7 +194,7 @@ impl Load {
             price: args.price.to_string(),
             quantity: args.quantity.to_string(),
             interval_ns: 1_000_000_000 / args.rate,
-            messages: args.rate * args.seconds,
+            messages: (args.rate as f64 * args.duration.as_secs_f64()) as u64,
             open: HashMap::new(),
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)
                 .expect("the bounds are constant and valid"),
@@ -342,6 +344,12 @@ impl Load {
     fn report(&self, args: &LoadFixArgs) -> Result<(), Failure> {
         let rate = self.messages as f64 / self.elapsed.as_secs_f64();
         let percentiles = crate::latency::Percentiles::of(&self.latency);
+        if let Some(path) = &args.plot {
+            let title =
+                format!("{} messages a second over {} sessions", grouped(args.rate), self.sessions.len());
+            std::fs::write(path, crate::plot::svg(&title, &self.latency))
+                .map_err(|error| Failure::system(format!("{}: {error}", path.display())))?;
+        }
         if args.json {
             let mut object = json!({
                 "messages": self.messages,

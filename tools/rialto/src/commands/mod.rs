@@ -4,6 +4,7 @@ pub mod bench;
 pub mod feed;
 pub mod journal;
 pub mod load;
+pub mod password;
 pub mod replay;
 pub mod serve;
 pub mod state;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::Exchange;
-use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice, UserConfig};
+use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
 use journal::DataFolder;
 use machine::{Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name};
@@ -124,16 +124,11 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
 }
 
 fn fix_config(config: &Config) -> GatewayConfig {
-    let users = config.users.iter().map(|user| UserConfig {
-        sender_comp_id: user.sender_comp_id.clone(),
-        username: user.username.clone(),
-        password: user.password.clone(),
-        account: user.account,
-        self_trade_prevention: user.self_trade_prevention,
-        reset_on_disconnect: false,
-    });
     let store = config.data.join("fix-sessions");
-    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, users.collect());
+    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
+    gateway.firms.clone_from(&config.firms);
+    gateway.limits.clone_from(&config.gateway);
+    gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
     gateway
 }

@@ -1,0 +1,20 @@
+//! Who may connect, log on and do what, and how much: addresses, passwords, signatures, lock-out, permissions,
+//! throttles, and the audit log of logon attempts.
+
+mod address;
+mod audit;
+mod lockout;
+mod password;
+mod permission;
+mod throttle;
+mod verifier;
+
+pub use address::AddressRange;
+pub use audit::{Attempt, AuditLog};
+pub(crate) use lockout::Lockout;
+pub use password::{HmacKey, PasswordHash, SecretError};
+pub(crate) use password::{same, signed_text};
+pub use permission::Permissions;
+pub(crate) use throttle::Throttle;
+pub use throttle::{ThrottleLimits, Verdict as ThrottleVerdict};
+pub use verifier::{InlineVerifier, ThreadVerifier, Verifier, Work};

@@ -1,0 +1,190 @@
+//! Who gets in, who may do what, and how much.
+
+mod support;
+
+use std::net::IpAddr;
+
+use gateway::access::{HmacKey, Permissions, ThrottleLimits};
+use gateway::fix::format_utc_millis;
+use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order};
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn try_password(world: &mut World, address: IpAddr, password: &str) -> (Client, Vec<Received>) {
+    let link = world.gateway.connect(address, world.now_ns).unwrap();
+    world.links.0.push(link);
+    let mut client = Client {
+        name: "ALICE".to_owned(),
+        version: gateway::fix::Version::Fix44,
+        link,
+        next_out: 1,
+        closed: None,
+    };
+    let answer = world.send(&mut client, "A", &format!("98=0|108=30|141=Y|553=alice|554={password}"));
+    (client, answer)
+}
+
+#[test]
+fn guessing_locks_out_the_guesser_and_nobody_else() {
+    let mut world = World::new();
+    for _ in 0..5 {
+        let (client, answer) = try_password(&mut world, ADDRESS, "guess");
+        assert_eq!(client.closed, Some("Logon with a wrong password"));
+        assert_eq!(answer[0].get(35), "5");
+    }
+    let (client, answer) = try_password(&mut world, ADDRESS, "ALICE-secret");
+    assert_eq!(client.closed, Some("Logon while locked out after too many failures"));
+    assert!(answer.is_empty(), "not even the right password helps, and nothing is said");
+    let elsewhere = IpAddr::from([192, 0, 2, 1]);
+    let (mut client, answer) = try_password(&mut world, elsewhere, "ALICE-secret");
+    assert_eq!(answer[0].get(35), "A", "the client itself is elsewhere");
+    world.drop_link(&mut client);
+    world.now_ns += 60 * SECOND_NS;
+    let (_, answer) = try_password(&mut world, ADDRESS, "ALICE-secret");
+    assert_eq!(answer[0].get(35), "A", "it ends");
+}
+
+#[test]
+fn every_attempt_is_noted_without_its_secret() {
+    let mut world = World::new();
+    try_password(&mut world, ADDRESS, "guess-word");
+    try_password(&mut world, ADDRESS, "ALICE-secret");
+    try_password(&mut world, ADDRESS, "ALICE-secret");
+    let mut stranger = world.connect("MALLORY");
+    world.send(&mut stranger, "A", "98=0|108=30|553=m|554=m-word");
+    let attempts = world.gateway.take_attempts();
+    let noted: Vec<(&str, bool, &str)> =
+        attempts.iter().map(|it| (it.sender_comp_id.as_str(), it.accepted, it.reason)).collect();
+    assert_eq!(
+        noted,
+        [
+            ("ALICE", false, "Logon with a wrong password"),
+            ("ALICE", true, "password"),
+            ("ALICE", false, "Logon of a session that is logged on already"),
+            ("MALLORY", false, "Logon of an unknown SenderCompID"),
+        ]
+    );
+    assert!(attempts.iter().all(|it| !it.line().contains("-word") && !it.line().contains("secret")));
+    assert!(world.gateway.take_attempts().is_empty());
+}
+
+#[test]
+fn only_allowed_addresses_get_in() {
+    let mut world = World::with_config(|config| {
+        config.users[0].access.addresses = vec!["192.0.2.0/24".parse().unwrap()];
+    });
+    let (client, answer) = try_password(&mut world, ADDRESS, "ALICE-secret");
+    assert_eq!(client.closed, Some("Logon from an address that is not allowed"));
+    assert!(answer.is_empty());
+    let (_, answer) = try_password(&mut world, IpAddr::from([192, 0, 2, 77]), "ALICE-secret");
+    assert_eq!(answer[0].get(35), "A");
+}
+
+#[test]
+fn a_signed_logon_needs_no_password_and_cannot_be_copied() {
+    let key = HmacKey::parse(KEY).unwrap();
+    let mut world = World::with_config(|config| {
+        config.users[0].hmac_key = Some(HmacKey::parse(KEY).unwrap());
+        config.users[0].password = None;
+    });
+    let signed = |now_ns: u64, sequence: u64| {
+        let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
+        let text = format!("{now}\x01A\x01{sequence}\x01ALICE\x01RIALTO\x01alice");
+        let signature = key.sign(text.as_bytes());
+        message("ALICE", sequence, "A", &format!("95=64|96={signature}|98=0|108=30|553=alice"), now_ns)
+    };
+    let bytes = signed(world.now_ns, 1);
+    let mut alice = world.connect("ALICE");
+    assert_eq!(world.send_bytes(&mut alice, &bytes)[0].get(35), "A");
+    world.drop_link(&mut alice);
+    let mut copy = world.connect("ALICE");
+    world.send_bytes(&mut copy, &bytes);
+    assert_eq!(copy.closed, Some("Logon with a signature that was used before"));
+    world.now_ns += 1_000_000;
+    let mut changed = world.connect("ALICE");
+    let forged = String::from_utf8(signed(world.now_ns, 2)).unwrap().replace("\x0134=2\x01", "\x0134=3\x01");
+    let sum: u32 = forged[..forged.len() - 7].bytes().map(u32::from).sum();
+    let forged = format!("{}10={:03}\x01", &forged[..forged.len() - 7], sum % 256);
+    world.send_bytes(&mut changed, forged.as_bytes());
+    assert_eq!(changed.closed, Some("Logon with a wrong signature"));
+    let mut plain = world.connect("ALICE");
+    world.send(&mut plain, "A", "98=0|108=30|553=alice|554=ALICE-secret");
+    assert!(plain.closed.unwrap().contains("without password or signature"), "a password no longer does");
+    let mut again = world.connect("ALICE");
+    let bytes = signed(world.now_ns, 2);
+    assert_eq!(world.send_bytes(&mut again, &bytes)[0].get(35), "A");
+}
+
+#[test]
+fn permissions_hold_for_each_message() {
+    let mut world = World::with_config(|config| {
+        config.users[0].access.permissions = Permissions::CANCEL;
+        config.users[1].access.permissions = Permissions::NONE;
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let refused = world.send(&mut alice, "D", &order("a1", 1, "1", "100"));
+    assert_eq!(refused[0].pick(&[35, 45, 372, 380]), "35=j|45=2|372=D|380=6");
+    let allowed = world.send(&mut alice, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now");
+    assert_eq!(allowed[0].pick(&[35, 102]), "35=9|102=1");
+    assert_eq!(world.send(&mut alice, "1", "112=x")[0].pick(&[35, 34]), "35=0|34=4");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let refused = world.send(&mut bob, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now");
+    assert_eq!(refused[0].pick(&[35, 372]), "35=j|372=F");
+    assert!(world.gateway.orders().is_empty());
+}
+
+#[test]
+fn over_the_soft_limit_messages_are_rejected_and_over_the_hard_one_the_session_ends() {
+    let limits = ThrottleLimits { soft_per_second: 3, hard_per_second: 6, cancels_per_second: 2 };
+    let mut world = World::with_config(|config| config.users[0].access.throttle = limits);
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    for id in ["a1", "a2", "a3"] {
+        assert_eq!(world.send(&mut alice, "D", &order(id, 1, "1", "100"))[0].get(150), "0");
+    }
+    let over = world.send(&mut alice, "D", &order("a4", 1, "1", "100"));
+    assert_eq!(over[0].pick(&[35, 150, 103, 11]), "35=8|150=8|103=99|11=a4");
+    let over = world.send(&mut alice, "G", &format!("41=a1|{}", order("a5", 1, "2", "100")));
+    assert_eq!(over[0].pick(&[35, 434, 102]), "35=9|434=2|102=99");
+    let cancel = world.send(&mut alice, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now");
+    assert_eq!(cancel[0].get(150), "4", "a cancel has a budget of its own");
+    let over = world.send(&mut alice, "H", "11=a2|54=1|55=BTC/USD");
+    assert_eq!(over[0].pick(&[35, 372, 380]), "35=j|372=H|380=99");
+    let end = world.send(&mut alice, "D", &order("a6", 1, "1", "100"));
+    assert_eq!(end[0].pick(&[35, 58]), "35=5|58=too many messages a second");
+    assert_eq!(world.gateway.counters().throttled, 3);
+    world.send(&mut alice, "5", "");
+    world.now_ns += SECOND_NS;
+    let (mut alice, _) = world.log_on("ALICE", alice.next_out, "");
+    let again = world.send(&mut alice, "D", &order("a7", 1, "1", "100"));
+    assert!(again.is_empty() || again[0].get(150) == "0", "the session goes on: {again:?}");
+}
+
+#[test]
+fn sessions_of_a_firm_share_its_throttle() {
+    let firm = ThrottleLimits { soft_per_second: 3, ..ThrottleLimits::default() };
+    let mut world = World::with_config(|config| {
+        config.firms.insert("HOUSE".to_owned(), firm);
+        config.users.iter_mut().for_each(|user| user.access.firm = Some("HOUSE".to_owned()));
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    assert_eq!(world.send(&mut alice, "D", &order("a1", 1, "1", "100"))[0].get(150), "0");
+    assert_eq!(world.send(&mut bob, "D", &order("b1", 1, "1", "100"))[0].get(150), "0");
+    assert_eq!(world.send(&mut alice, "D", &order("a2", 1, "1", "100"))[0].get(150), "0");
+    assert_eq!(world.send(&mut bob, "D", &order("b2", 1, "1", "100"))[0].get(103), "99");
+}
+
+#[test]
+fn connections_are_bounded_by_address_and_before_their_logon() {
+    let mut world = World::with_config(|config| {
+        config.limits.connections_per_address = 2;
+        config.limits.strangers = 3;
+    });
+    let now_ns = world.now_ns;
+    let from = |last| IpAddr::from([192, 0, 2, last]);
+    assert!(world.gateway.connect(from(1), now_ns).is_some());
+    assert!(world.gateway.connect(from(1), now_ns).is_some());
+    assert!(world.gateway.connect(from(1), now_ns).is_none(), "two of one address");
+    assert!(world.gateway.connect(from(2), now_ns).is_some());
+    assert!(world.gateway.connect(from(3), now_ns).is_none(), "three that have not logged on");
+}
