@@ -33,15 +33,23 @@ pub enum ClientIds {
 pub struct Stream {
     words: Vec<u64>,
     starts: Vec<usize>,
+    /// Sequence of the command before the first.
+    after: u64,
     client_ids: u64,
 }
 
 impl Stream {
-    fn push<T: Body>(&mut self, body: &T) {
+    /// A stream that follows on a command with this sequence.
+    #[must_use]
+    pub fn after(sequence: u64) -> Self {
+        Self { after: sequence, ..Self::default() }
+    }
+
+    pub(crate) fn push<T: Body>(&mut self, body: &T) {
         let length = HEADER_LENGTH + size_of::<T>();
         let start = self.words.len();
         self.starts.push(start);
-        let sequence = self.starts.len() as u64;
+        let sequence = self.after + self.starts.len() as u64;
         let mut record = EventBuffer::with_capacity(stride(length));
         record.begin(&Context { sequence, timestamp_ns: sequence * 1_000, ..Context::default() });
         record.push(body);
@@ -49,7 +57,7 @@ impl Stream {
         self.words.extend(words.iter().map(|&word| u64::from_le_bytes(word)));
     }
 
-    /// Record `number`, from 0; its sequence is one higher.
+    /// Record `number`, from 0; in a stream that follows on nothing its sequence is one higher.
     ///
     /// # Panics
     /// If there is no such record.
@@ -80,7 +88,7 @@ impl Stream {
     }
 }
 
-fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     Name::from_text(text).expect("a good name")
 }
 

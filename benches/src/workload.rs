@@ -127,9 +127,13 @@ impl Shape {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same numbers on every machine and with every library version.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -139,12 +143,12 @@ impl Random {
     }
 
     /// 0 to `below - 1`; the bias is far below what a benchmark can see.
-    fn below(&mut self, below: i64) -> i64 {
+    pub(crate) fn below(&mut self, below: i64) -> i64 {
         ((u128::from(self.next()) * below as u128) >> 64) as i64
     }
 
     /// Product of three small numbers, so that most are small and few are large.
-    fn quantity(&mut self) -> QuantityLots {
+    pub(crate) fn quantity(&mut self) -> QuantityLots {
         1 + self.below(6) * self.below(6) * self.below(6)
     }
 }
@@ -171,7 +175,8 @@ pub fn generate(shape: Shape) -> Workload {
     let book = OrderBook::new(&CreateInstrument::default());
     let desk = Desk::new(book, 4 * shape.resting + 1_000);
     let workload = Workload { fill: shape.resting as usize, ..Workload::default() };
-    let mut generator = Generator { shape, random: Random(shape.seed), desk, resting: Vec::new(), workload };
+    let mut generator =
+        Generator { shape, random: Random::new(shape.seed), desk, resting: Vec::new(), workload };
     while generator.workload.commands.len() < shape.commands + shape.resting as usize {
         if let Some(command) = generator.draw() {
             generator.play(command);

@@ -2,21 +2,21 @@
 
 use std::collections::VecDeque;
 
-use protocol::{AccountId, InstrumentId, OrderId, PriceTicks, QuantityLots, Side};
+use protocol::{AccountId, InstrumentId, OrderId, Phase, PriceTicks, QuantityLots, Side};
 
 use crate::InstrumentReference;
 
 /// No slot: the end of a queue.
 const END: u32 = u32::MAX;
 
-/// An order that rests in a book.
+/// An order that rests in a book and is shown there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RestingOrder {
     /// The engine's id of it.
     pub order_id: OrderId,
     /// Limit price.
     pub price_ticks: PriceTicks,
-    /// What is left of it.
+    /// What is shown of it: all that is left, but for an iceberg, of which this is the slice.
     pub leaves_lots: QuantityLots,
     /// Whose it is.
     pub account: AccountId,
@@ -31,7 +31,7 @@ pub struct RestingOrder {
 pub struct DepthLevel {
     /// Price.
     pub price_ticks: PriceTicks,
-    /// Sum of what is left of its orders.
+    /// Sum of what is shown of its orders.
     pub quantity_lots: QuantityLots,
     /// How many orders.
     pub orders: u32,
@@ -48,8 +48,34 @@ pub struct TapeTrade {
     pub price_ticks: PriceTicks,
     /// Quantity.
     pub quantity_lots: QuantityLots,
-    /// Side of the order that came in.
+    /// Side of the order that came in; in an auction of the younger order.
     pub taker_side: Side,
+    /// Whether it was made in an auction.
+    pub auction: bool,
+    /// Whether it was reversed later. It stays on the tape and in the session's figures.
+    pub busted: bool,
+}
+
+/// What an auction would come to, or has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuctionResult {
+    /// Price; `None` if nothing would trade.
+    pub price_ticks: Option<PriceTicks>,
+    /// Quantity that trades at it.
+    pub paired_lots: QuantityLots,
+    /// Quantity at it without a counterpart: of buys above 0, of sells below.
+    pub imbalance_lots: QuantityLots,
+}
+
+/// The trading phase of an instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhaseState {
+    /// Which.
+    pub phase: Phase,
+    /// Nanoseconds since the Unix epoch at which it is to end; 0 if nothing is set.
+    pub until_ns: u64,
+    /// The reference price when it began; 0 for none.
+    pub reference_price_ticks: PriceTicks,
 }
 
 #[derive(Clone, Copy)]
@@ -127,6 +153,9 @@ pub struct InstrumentBook {
     low: Option<PriceTicks>,
     volume_lots: i128,
     trades: u64,
+    phase: PhaseState,
+    indicative: Option<AuctionResult>,
+    uncrossed: Option<AuctionResult>,
     updates: u64,
 }
 
@@ -151,6 +180,9 @@ impl InstrumentBook {
             low: None,
             volume_lots: 0,
             trades: 0,
+            phase: PhaseState { phase: Phase::Continuous, until_ns: 0, reference_price_ticks: 0 },
+            indicative: None,
+            uncrossed: None,
             updates: 0,
         }
     }
@@ -221,7 +253,25 @@ impl InstrumentBook {
         self.trades
     }
 
-    /// Counts changes of book and tape, so that a reader sees whether anything is new.
+    /// The phase that it is in.
+    #[must_use]
+    pub fn phase(&self) -> PhaseState {
+        self.phase
+    }
+
+    /// What the auction that goes on would come to now; `None` outside of auctions and before the first word.
+    #[must_use]
+    pub fn indicative(&self) -> Option<AuctionResult> {
+        self.indicative
+    }
+
+    /// What the last auction came to.
+    #[must_use]
+    pub fn uncrossed(&self) -> Option<AuctionResult> {
+        self.uncrossed
+    }
+
+    /// Counts changes of book, tape and phase, so that a reader sees whether anything is new.
     #[must_use]
     pub fn updates(&self) -> u64 {
         self.updates
@@ -273,7 +323,7 @@ impl InstrumentBook {
         true
     }
 
-    /// Sets what is left of an order, which keeps its place; 0 takes it out. `None` if it does not rest.
+    /// Sets what is shown of an order, which keeps its place; 0 takes it out. `None` if it does not rest.
     pub(crate) fn set_leaves(
         &mut self,
         table: &mut OrderTable,
@@ -320,6 +370,32 @@ impl InstrumentBook {
         if self.tape_length > 0 {
             self.tape.push_back(trade);
         }
+    }
+
+    /// Marks a trade on the tape as reversed. One that the tape has forgotten needs no mark.
+    pub(crate) fn mark_busted(&mut self, trade_id: u64) {
+        if let Ok(index) = self.tape.binary_search_by_key(&trade_id, |trade| trade.trade_id) {
+            self.tape[index].busted = true;
+            self.updates += 1;
+        }
+    }
+
+    /// Enters a phase: what was said about an auction before is over.
+    pub(crate) fn set_phase(&mut self, phase: PhaseState) {
+        self.phase = phase;
+        self.indicative = None;
+        self.updates += 1;
+    }
+
+    pub(crate) fn set_indicative(&mut self, indicative: AuctionResult) {
+        self.indicative = Some(indicative);
+        self.updates += 1;
+    }
+
+    pub(crate) fn set_uncrossed(&mut self, result: AuctionResult) {
+        self.uncrossed = Some(result);
+        self.indicative = None;
+        self.updates += 1;
     }
 
     /// Resting orders of a side, best price first and oldest first within a price.

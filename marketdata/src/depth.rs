@@ -1,18 +1,24 @@
 //! The projection: events in, books out.
 
+use std::collections::HashMap;
+
 use machine::{Projection, Record};
 use protocol::{
-    AssetCreated, EventKind, InstrumentCreated, InstrumentId, Limits, OrderAccepted, OrderCanceled, OrderId,
-    OrderReplaced, Side, TimeInForce, Trade,
+    AssetCreated, AuctionIndicative, AuctionUncrossed, EventKind, ExtendedOrderAccepted, InstrumentCreated,
+    InstrumentId, Limits, OrderAccepted, OrderCanceled, OrderDecremented, OrderId, OrderReplaced, OrderShown,
+    Phase, PhaseChanged, PriceTicks, QuantityLots, Side, TimeInForce, Trade, TradeBusted,
 };
 
-use crate::book::{InstrumentBook, OrderTable, RestingOrder, TapeTrade};
+use crate::book::{AuctionResult, InstrumentBook, OrderTable, PhaseState, RestingOrder, TapeTrade};
 use crate::reference::{AssetReference, InstrumentReference};
 
 /// Every instrument's book, tape and reference data.
 ///
+/// Plain orders rest with what is left of them when they are through; orders of all other types are in the book only
+/// while and as far as `OrderShown` says so, and hidden ones never. During auctions a book may be crossed.
+///
 /// Memory: one entry per slot of the exchange's order table (at most `Limits::orders`, grown to the highest slot
-/// seen), one per live price level, and `tape_length` trades per instrument.
+/// seen), one per live order that is not plain, one per live price level, and `tape_length` trades per instrument.
 pub struct DepthBook {
     limits: Limits,
     tape_length: usize,
@@ -21,8 +27,11 @@ pub struct DepthBook {
     books: Vec<Option<Box<InstrumentBook>>>,
     /// By asset id less one.
     assets: Vec<Option<AssetReference>>,
-    /// The order that the current command brought in or moved: it joins the book when the command ends.
+    /// The plain order that came in or moved last: it joins the book when the command ends, or when another order
+    /// comes behind it. Until then it may still trade, as taker or (with a triggered stop) as maker.
     incoming: Option<RestingOrder>,
+    /// What is left of every live order that is not plain, shown or not.
+    extended: HashMap<OrderId, QuantityLots>,
     applied_sequence: u64,
     inconsistent_events: u64,
 }
@@ -38,6 +47,7 @@ impl DepthBook {
             books: Vec::new(),
             assets: Vec::new(),
             incoming: None,
+            extended: HashMap::new(),
             applied_sequence: 0,
             inconsistent_events: 0,
         }
@@ -54,21 +64,27 @@ impl DepthBook {
         self.books.iter().flatten().map(|book| book.reference().instrument)
     }
 
-    /// A resting order, or `None` if the id is not live.
+    /// An order that is shown, or `None`.
     #[must_use]
     pub fn order(&self, order_id: OrderId) -> Option<&RestingOrder> {
         self.table.get(order_id)
     }
 
-    /// Resting orders of one side (L3): best price first, oldest first within a price.
+    /// Shown orders of one side (L3): best price first, oldest first within a price.
     pub fn orders(&self, instrument: InstrumentId, side: Side) -> impl Iterator<Item = &RestingOrder> {
         self.book(instrument).into_iter().flat_map(move |book| book.orders(&self.table, side))
     }
 
-    /// How many orders rest, in all books.
+    /// How many orders are shown, in all books.
     #[must_use]
     pub fn live_orders(&self) -> usize {
         self.table.live()
+    }
+
+    /// How many orders are live that are not plain: shown, hidden or waiting.
+    #[must_use]
+    pub fn extended_orders(&self) -> usize {
+        self.extended.len()
     }
 
     /// Events that did not fit what went before (an order that does not rest, a slot taken twice). Always 0 when
@@ -86,23 +102,42 @@ impl DepthBook {
     fn fold(&mut self, event: Record<'_>) -> Option<()> {
         match EventKind::from_code(event.header().kind) {
             Some(EventKind::OrderAccepted) => self.accepted(event.body_as()?),
+            Some(EventKind::ExtendedOrderAccepted) => self.extended_accepted(event.body_as()?),
+            Some(EventKind::OrderShown) => self.shown(event.body_as()?),
+            Some(EventKind::OrderDecremented) => {
+                let OrderDecremented { instrument, order_id, quantity_lots, leaves_lots, .. } =
+                    *event.body_as()?;
+                self.reduce(instrument, order_id, quantity_lots, leaves_lots)
+            }
             Some(EventKind::OrderCanceled) => self.canceled(event.body_as()?),
             Some(EventKind::OrderReplaced) => self.replaced(event.body_as()?),
             Some(EventKind::Trade) => self.traded(event.header().timestamp_ns, event.body_as()?),
+            Some(EventKind::TradeBusted) => {
+                let TradeBusted { instrument, trade_id, .. } = *event.body_as()?;
+                self.book_mut(instrument).map(|book| book.mark_busted(trade_id))
+            }
+            Some(EventKind::PhaseChanged) => self.phase_changed(event.body_as()?),
+            Some(EventKind::AuctionIndicative) => {
+                let AuctionIndicative { instrument, price_ticks, paired_lots, imbalance_lots, .. } =
+                    *event.body_as()?;
+                let indicative = auction_result(price_ticks, paired_lots, imbalance_lots);
+                self.book_mut(instrument).map(|book| book.set_indicative(indicative))
+            }
+            Some(EventKind::AuctionUncrossed) => {
+                let AuctionUncrossed { instrument, price_ticks, paired_lots, imbalance_lots, .. } =
+                    *event.body_as()?;
+                let result = auction_result(price_ticks, paired_lots, imbalance_lots);
+                self.book_mut(instrument).map(|book| book.set_uncrossed(result))
+            }
             Some(EventKind::AssetCreated) => self.asset_created(event.body_as()?),
             Some(EventKind::InstrumentCreated) => self.instrument_created(event.body_as()?),
-            Some(
-                EventKind::Rejected
-                | EventKind::AccountCreated
-                | EventKind::Deposited
-                | EventKind::Withdrawn
-                | EventKind::DayEnded,
-            )
-            | None => Some(()),
+            // The rest says nothing about what is shown: an order that is triggered or moves is not in the book.
+            _ => Some(()),
         }
     }
 
     fn accepted(&mut self, event: &OrderAccepted) -> Option<()> {
+        let rested = self.rest_incoming();
         self.incoming = Some(RestingOrder {
             order_id: event.order_id,
             price_ticks: event.price_ticks,
@@ -111,7 +146,32 @@ impl DepthBook {
             instrument: event.instrument,
             side: Side::from_code(event.side)?,
         });
-        TimeInForce::from_code(event.time_in_force).map(|_| ())
+        TimeInForce::from_code(event.time_in_force).and(rested)
+    }
+
+    fn extended_accepted(&mut self, event: &ExtendedOrderAccepted) -> Option<()> {
+        let OrderAccepted { order_id, quantity_lots, .. } = event.order;
+        self.extended.insert(order_id, quantity_lots).is_none().then_some(())
+    }
+
+    /// An order that is not plain comes to rest, or an iceberg shows its next slice: last in its price's queue.
+    fn shown(&mut self, event: &OrderShown) -> Option<()> {
+        let order = RestingOrder {
+            order_id: event.order_id,
+            price_ticks: event.price_ticks,
+            leaves_lots: event.shown_lots,
+            account: event.account,
+            instrument: event.instrument,
+            side: Side::from_code(event.side)?,
+        };
+        // A plain order of this side that is not in the book yet came before it.
+        let before = self.incoming.filter(|incoming| incoming.side == order.side);
+        let rested = before.map_or(Some(()), |_| self.rest_incoming());
+        let leaves_lots = *self.extended.get(&event.order_id)?;
+        if !(1..=leaves_lots).contains(&event.shown_lots) {
+            return None;
+        }
+        self.rest(order).and(rested)
     }
 
     fn canceled(&mut self, event: &OrderCanceled) -> Option<()> {
@@ -119,49 +179,110 @@ impl DepthBook {
             self.incoming = None;
             return Some(());
         }
-        self.set_leaves(event.instrument, event.order_id, 0).map(|_| ())
+        let shown = self.set_shown(event.instrument, event.order_id, 0).map(|_| ());
+        let extended = self.extended.remove(&event.order_id).map(|_| ());
+        shown.or(extended)
     }
 
     fn replaced(&mut self, event: &OrderReplaced) -> Option<()> {
-        if event.kept_priority == 1 {
-            return self.set_leaves(event.instrument, event.order_id, event.leaves_lots).map(|_| ());
+        let OrderReplaced { order_id, instrument, leaves_lots, .. } = *event;
+        let kept = event.kept_priority == 1;
+        if let Some(extended) = self.extended.get_mut(&order_id) {
+            *extended = leaves_lots;
+            // One that waits or is hidden has nothing shown to change. A reserve shrinks before what is shown does.
+            if let Some(shown_lots) = self.table.get(order_id).map(|order| order.leaves_lots) {
+                let shown_lots = if kept { shown_lots.min(leaves_lots) } else { 0 };
+                self.set_shown(instrument, order_id, shown_lots)?;
+            }
+            return Some(());
         }
-        let before = self.set_leaves(event.instrument, event.order_id, 0)?;
-        self.incoming =
-            Some(RestingOrder { price_ticks: event.price_ticks, leaves_lots: event.leaves_lots, ..before });
-        Some(())
+        if kept {
+            return self.set_shown(instrument, order_id, leaves_lots).map(|_| ());
+        }
+        let before = self.set_shown(instrument, order_id, 0)?;
+        let rested = self.rest_incoming();
+        self.incoming = Some(RestingOrder { price_ticks: event.price_ticks, leaves_lots, ..before });
+        rested
     }
 
     fn traded(&mut self, timestamp_ns: u64, event: &Trade) -> Option<()> {
+        let Trade { instrument, quantity_lots, .. } = *event;
         let taker_side = Side::from_code(event.taker_side)?;
-        self.book_mut(event.instrument)?.record_trade(TapeTrade {
+        self.book_mut(instrument)?.record_trade(TapeTrade {
             trade_id: event.trade_id,
             timestamp_ns,
             price_ticks: event.price_ticks,
-            quantity_lots: event.quantity_lots,
+            quantity_lots,
             taker_side,
+            auction: event.auction == 1,
+            busted: false,
         });
-        let maker = self.set_leaves(event.instrument, event.maker_order_id, event.maker_leaves_lots);
-        let taker = self.incoming.as_mut().filter(|incoming| incoming.order_id == event.taker_order_id)?;
-        taker.leaves_lots = event.taker_leaves_lots;
-        maker.map(|_| ())
+        let maker = self.reduce(instrument, event.maker_order_id, quantity_lots, event.maker_leaves_lots);
+        let taker = self.reduce(instrument, event.taker_order_id, quantity_lots, event.taker_leaves_lots);
+        maker.and(taker)
     }
 
-    fn set_leaves(
+    /// Takes a traded or decremented quantity from an order, wherever it is; `leaves_lots` is what must be left of it.
+    fn reduce(
         &mut self,
         instrument: InstrumentId,
         order_id: OrderId,
-        leaves_lots: i64,
-    ) -> Option<RestingOrder> {
-        let book = self.books.get_mut((instrument as usize).checked_sub(1)?)?.as_deref_mut()?;
-        book.set_leaves(&mut self.table, order_id, leaves_lots)
+        quantity_lots: QuantityLots,
+        leaves_lots: QuantityLots,
+    ) -> Option<()> {
+        if quantity_lots <= 0 {
+            return None;
+        }
+        if let Some(incoming) = self.incoming.as_mut().filter(|incoming| incoming.order_id == order_id) {
+            let fits = incoming.leaves_lots - quantity_lots == leaves_lots;
+            incoming.leaves_lots = leaves_lots;
+            return fits.then_some(());
+        }
+        let shown_lots = self.table.get(order_id).map(|order| order.leaves_lots - quantity_lots);
+        if let Some(shown_lots) = shown_lots {
+            self.set_shown(instrument, order_id, shown_lots)?;
+        }
+        match self.extended.get_mut(&order_id) {
+            None => (shown_lots? == leaves_lots).then_some(()),
+            Some(extended) => {
+                *extended -= quantity_lots;
+                let fits = *extended == leaves_lots && shown_lots.is_none_or(|shown| shown <= leaves_lots);
+                if leaves_lots == 0 {
+                    self.extended.remove(&order_id);
+                }
+                fits.then_some(())
+            }
+        }
     }
 
-    /// The command is over: what is left of its order rests.
-    fn end_command(&mut self) -> Option<()> {
-        let Some(order) = self.incoming.take().filter(|order| order.leaves_lots > 0) else {
-            return Some(());
-        };
+    fn phase_changed(&mut self, event: &PhaseChanged) -> Option<()> {
+        let PhaseChanged { until_ns, reference_price_ticks, .. } = *event;
+        let phase = Phase::from_code(event.phase)?;
+        self.book_mut(event.instrument)?.set_phase(PhaseState { phase, until_ns, reference_price_ticks });
+        Some(())
+    }
+
+    /// Sets what is shown of an order in the book; below 0 does not fit.
+    fn set_shown(
+        &mut self,
+        instrument: InstrumentId,
+        order_id: OrderId,
+        shown_lots: QuantityLots,
+    ) -> Option<RestingOrder> {
+        let book = self.books.get_mut((instrument as usize).checked_sub(1)?)?.as_deref_mut()?;
+        let before = book.set_leaves(&mut self.table, order_id, shown_lots.max(0))?;
+        (shown_lots >= 0).then_some(before)
+    }
+
+    /// What is left of the plain order that came in last rests.
+    fn rest_incoming(&mut self) -> Option<()> {
+        match self.incoming.take().filter(|order| order.leaves_lots > 0) {
+            None => Some(()),
+            Some(order) => self.rest(order),
+        }
+    }
+
+    fn rest(&mut self, order: RestingOrder) -> Option<()> {
         let book = self.books.get_mut((order.instrument as usize).checked_sub(1)?)?.as_deref_mut()?;
         book.insert(&mut self.table, order).then_some(())
     }
@@ -205,7 +326,7 @@ impl Projection for DepthBook {
             self.inconsistent_events += 1;
         }
         if event.is_last_event() {
-            if self.end_command().is_none() {
+            if self.rest_incoming().is_none() {
                 self.inconsistent_events += 1;
             }
             self.applied_sequence = sequence;
@@ -215,4 +336,12 @@ impl Projection for DepthBook {
     fn applied_sequence(&self) -> u64 {
         self.applied_sequence
     }
+}
+
+fn auction_result(
+    price_ticks: PriceTicks,
+    paired_lots: QuantityLots,
+    imbalance_lots: QuantityLots,
+) -> AuctionResult {
+    AuctionResult { price_ticks: (price_ticks != 0).then_some(price_ticks), paired_lots, imbalance_lots }
 }

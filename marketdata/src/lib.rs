@@ -1,8 +1,8 @@
 //! Depth, trades and reference data, folded from the exchange's events and from nothing else.
 //!
 //! [`DepthBook`] is a [`machine::Projection`]: give it every event record in order and it holds, for each
-//! instrument, the resting orders in their queues (L3), the price levels (L2), the best prices (L1), a bounded tape
-//! of trades and the session's figures. [`BookView`] is a copy of the top of one book in decimal units, for a
+//! instrument, the shown orders in their queues (L3), the price levels (L2), the best prices with the trading phase
+//! and what an auction would come to (L1), a bounded tape of trades and the session's figures. [`BookView`] is a copy of the top of one book in decimal units, for a
 //! screen or a feed; [`render_lines`] draws it as text.
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ mod depth;
 mod reference;
 mod view;
 
-pub use book::{DepthLevel, InstrumentBook, RestingOrder, TapeTrade};
+pub use book::{AuctionResult, DepthLevel, InstrumentBook, PhaseState, RestingOrder, TapeTrade};
 pub use depth::DepthBook;
 pub use reference::{InstrumentReference, ReferenceError};
-pub use view::{BookView, LevelView, TradeView, render_lines};
+pub use view::{AuctionView, BookView, LevelView, TradeView, render_lines};

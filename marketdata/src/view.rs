@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use protocol::{InstrumentId, PriceTicks, Side};
+use protocol::{InstrumentId, Phase, PriceTicks, Side};
 use rust_decimal::Decimal;
 
-use crate::{DepthBook, DepthLevel, InstrumentReference, TapeTrade};
+use crate::{AuctionResult, DepthBook, DepthLevel, InstrumentReference, TapeTrade};
 
 /// A price level for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,19 @@ pub struct TradeView {
     pub raw: TapeTrade,
 }
 
+/// What an auction would come to, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuctionView {
+    /// Price; empty if nothing would trade.
+    pub price: String,
+    /// Quantity that would trade.
+    pub quantity: String,
+    /// Quantity without a counterpart at that price; buys without a sign, sells with a minus.
+    pub imbalance: String,
+    /// The result in the exchange's units.
+    pub raw: AuctionResult,
+}
+
 /// A copy of the top of one book, to draw or to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookView {
@@ -50,7 +63,13 @@ pub struct BookView {
     pub asks: Vec<LevelView>,
     /// Newest first.
     pub trades: Vec<TradeView>,
-    /// Best ask less best bid; empty unless both exist.
+    /// The trading phase.
+    pub phase: Phase,
+    /// Nanoseconds since the Unix epoch at which the phase is to end; 0 if nothing is set.
+    pub phase_until_ns: u64,
+    /// What the auction that goes on would come to.
+    pub indicative: Option<AuctionView>,
+    /// Best ask less best bid; empty unless both exist. Below 0 where an auction has crossed the book.
     pub spread: String,
     /// Last price; empty before the first trade. `open`, `high`, `low` likewise.
     pub last: String,
@@ -91,6 +110,9 @@ impl DepthBook {
             bids: side(Side::Buy),
             asks: side(Side::Sell),
             trades: book.trades().take(depth).map(|trade| trade_view(reference, trade)).collect(),
+            phase: book.phase().phase,
+            phase_until_ns: book.phase().until_ns,
+            indicative: book.indicative().map(|result| auction_view(reference, result)),
             spread: price(spread),
             last: price(book.last().map(|trade| trade.price_ticks)),
             open: price(book.open()),
@@ -109,6 +131,15 @@ fn level_view(reference: &InstrumentReference, level: DepthLevel, cumulative_lot
         orders: level.orders,
         cumulative_lots,
         raw: level,
+    }
+}
+
+fn auction_view(reference: &InstrumentReference, result: AuctionResult) -> AuctionView {
+    AuctionView {
+        price: result.price_ticks.map_or(String::new(), |ticks| show_price(reference, ticks)),
+        quantity: show_quantity(reference, result.paired_lots.into()),
+        imbalance: show_quantity(reference, result.imbalance_lots.into()),
+        raw: result,
     }
 }
 
@@ -148,14 +179,26 @@ const SIDE_WIDTH: usize = 28;
 /// Columns that the tape needs beside the book.
 const TAPE_WIDTH: usize = 40;
 
+/// The phase in brackets, with what its auction would come to; nothing in continuous trading.
+fn phase_text(view: &BookView) -> String {
+    if view.phase == Phase::Continuous {
+        return String::new();
+    }
+    let auction = view.indicative.as_ref().map_or(String::new(), |auction| {
+        format!(" {} x {} imbalance {}", or_dash(&auction.price), auction.quantity, auction.imbalance)
+    });
+    format!(" [{}{auction}]", view.phase.name())
+}
+
 /// Draws a view as at most `height` lines of at most `width` columns: a head line, the two sides next to each other,
 /// and the tape at the right where there is room. ASCII only, so that columns are bytes.
 #[must_use]
 pub fn render_lines(view: &BookView, width: usize, height: usize) -> Vec<String> {
     let mut lines = vec![
         format!(
-            "{}  last {}  spread {}  volume {}  trades {}  seq {}",
+            "{}{}  last {}  spread {}  volume {}  trades {}  seq {}",
             view.name,
+            phase_text(view),
             or_dash(&view.last),
             or_dash(&view.spread),
             view.volume,
@@ -180,7 +223,11 @@ pub fn render_lines(view: &BookView, width: usize, height: usize) -> Vec<String>
             text(ask, |level| &level.quantity),
         );
         if let Some(trade) = view.trades.get(row).filter(|_| tape) {
-            let mark = if trade.raw.taker_side == Side::Buy { '+' } else { '-' };
+            let mark = match (trade.raw.busted, trade.raw.taker_side) {
+                (true, _) => 'x',
+                (false, Side::Buy) => '+',
+                (false, Side::Sell) => '-',
+            };
             let _ = write!(line, "|  {} {mark} {:>10} {:>10}", trade.time, trade.price, trade.quantity);
         }
         lines.push(line);

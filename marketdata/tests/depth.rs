@@ -8,8 +8,8 @@ use machine::{
 };
 use marketdata::{DepthBook, render_lines};
 use protocol::{
-    AccountId, CancelOrder, CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay, Limits, Name,
-    NewOrder, OrderId, ReplaceOrder, Side,
+    AccountId, AdvanceTime, CancelOrder, CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay,
+    Limits, Name, NewExtendedOrder, NewOrder, OrderId, OrderTerms, ReplaceOrder, SetPhase, Side, term_flags,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -116,9 +116,45 @@ impl Market {
         }
     }
 
+    /// An order that is shown in part, hidden, all or none, a stop or pegged; a change of phase; or the time.
+    fn special_command(&mut self, random: &mut SmallRng) {
+        let instrument = random.random_range(1..3);
+        if random.random_range(0..12) == 0 {
+            let phase = [0, 0, 0, 2, 3, 6][random.random_range(0..6)];
+            return self.send(&SetPhase { instrument, phase, ..SetPhase::default() });
+        }
+        if random.random_range(0..8) == 0 {
+            return self.send(&AdvanceTime::default());
+        }
+        let price_ticks = random.random_range(95..106);
+        let quantity_lots = random.random_range(1..90);
+        let none = OrderTerms::default();
+        let (order_type, terms) = match random.random_range(0..6) {
+            0..2 => (2, OrderTerms { display_lots: 9, display_variation_lots: 3, ..none }),
+            2 => (2, OrderTerms { flags: term_flags::HIDDEN, ..none }),
+            3 => (2, OrderTerms { flags: term_flags::ALL_OR_NONE, ..none }),
+            4 => (4, OrderTerms { trigger: 1, trigger_price_ticks: random.random_range(95..106), ..none }),
+            _ => (80, OrderTerms { peg: random.random_range(1..4), ..none }),
+        };
+        let order = NewOrder {
+            price_ticks,
+            quantity_lots,
+            account: AccountId(random.random_range(2..5)),
+            instrument,
+            side: random.random_range(1..3),
+            order_type,
+            time_in_force: 1,
+            self_trade_prevention: random.random_range(0..5),
+            ..NewOrder::default()
+        };
+        self.send(&NewExtendedOrder { order, terms });
+    }
+
     fn assert_equal(&self, depth: &DepthBook) {
+        let mut shown = 0;
         for instrument in [1, 2] {
             let book = depth.book(instrument).expect("exists");
+            assert_eq!(book.phase().phase, self.exchange.phase(instrument));
             for side in [Side::Buy, Side::Sell] {
                 let theirs = self.exchange.levels(instrument, side);
                 let theirs = theirs.map(|level| (level.price_ticks, level.quantity_lots, level.orders));
@@ -126,13 +162,17 @@ impl Market {
                     book.levels(side).map(|level| (level.price_ticks, level.quantity_lots, level.orders));
                 assert!(ours.eq(theirs), "levels of {instrument} after {}", self.sequence);
                 let theirs = self.exchange.orders(instrument, side);
-                let theirs = theirs.map(|order| (order.order_id, order.price_ticks, order.leaves_lots));
+                let theirs = theirs.map(|order| {
+                    shown += 1;
+                    (order.order_id, order.price_ticks, order.leaves_lots - order.reserve_lots)
+                });
                 let ours = depth.orders(instrument, side);
                 let ours = ours.map(|order| (order.order_id, order.price_ticks, order.leaves_lots));
                 assert!(ours.eq(theirs), "orders of {instrument} after {}", self.sequence);
             }
         }
-        assert_eq!(depth.live_orders(), self.exchange.counts().orders as usize);
+        assert_eq!(depth.live_orders(), shown);
+        assert!(shown + depth.extended_orders() >= self.exchange.counts().orders as usize);
         assert_eq!(depth.inconsistent_events(), 0);
         assert_eq!(depth.applied_sequence(), self.sequence);
     }
@@ -171,6 +211,33 @@ fn depth_equals_the_exchanges_books_after_every_command() {
         fold(&mut depth, &market.all);
         market.assert_equal(&depth);
         assert_eq!(depth.book(1).map(|book| book.trades().count()), Some(16));
+    }
+}
+
+#[test]
+fn depth_equals_the_shown_books_among_orders_of_every_type() {
+    for seed in 1..=4 {
+        println!("seed {seed}");
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut market = Market::new();
+        let mut depth = DepthBook::new(market.exchange.limits(), 16);
+        let (mut folded, mut hidden, mut crossed) = (0, 0, 0);
+        for _ in 0..4_000 {
+            if random.random_range(0..3) == 0 {
+                market.special_command(&mut random);
+            } else {
+                market.random_command(&mut random);
+            }
+            fold(&mut depth, &market.all[folded..]);
+            folded = market.all.len();
+            market.assert_equal(&depth);
+            hidden += market.exchange.hidden(1, Side::Buy).count();
+            let view = depth.snapshot(1, 1).expect("exists");
+            crossed += usize::from(view.spread.starts_with('-'));
+        }
+        assert!(hidden > 1_000 && crossed > 50, "{hidden} hidden orders seen, {crossed} crossed books");
+        let trades = [1, 2].iter().filter_map(|&it| depth.book(it)).map(|book| book.trade_count());
+        assert_eq!(trades.sum::<u64>(), market.exchange.counts().trades);
     }
 }
 

@@ -18,19 +18,44 @@
 
 extern crate alloc;
 
+mod accounts;
 mod administration;
+mod auction;
+mod charges;
+mod checks;
 mod client_index;
+mod entry;
 mod exchange;
+mod fees;
 mod instrument;
 mod limits;
+mod lists;
+mod makers;
+mod matching;
 #[cfg(feature = "oracle")]
 pub mod naive;
-mod orders;
+mod pegs;
+mod phases;
+mod positions;
 mod queries;
+mod random;
 mod replace;
+mod replace_plain;
 mod request;
+mod rules;
+mod settings;
 mod settlement;
+mod settling;
+mod special;
+mod sweeping;
+mod sweeps;
 mod terms;
+mod terms_check;
+mod timers;
+mod timetable;
+mod trades;
+mod triggers;
+mod volumes;
 
 pub use exchange::Exchange;
 pub use limits::{LimitsError, MAX_ACCOUNTS, MAX_BALANCES, MAX_FILLS_PER_COMMAND, check_limits};

@@ -10,7 +10,7 @@ pub(crate) const MAX_IDS: u32 = 1 << 16;
 /// Most accounts: 2^28. 16 bytes of owner each, 4 GiB in all.
 pub const MAX_ACCOUNTS: u32 = 1 << 28;
 
-/// Most balances: 2^30. 48 bytes each, 48 GiB in all.
+/// Most balances and most positions: 2^30. 48 bytes for a balance, 80 for a position.
 pub const MAX_BALANCES: u32 = 1 << 30;
 
 /// Most orders: the slot of an order id has 24 bits.
@@ -18,6 +18,9 @@ pub(crate) const MAX_ORDERS: u32 = (1 << OrderId::SLOT_BITS) - 1;
 
 /// Most fills per command: 2^20, so that the events of one command stay below 128 MiB.
 pub const MAX_FILLS_PER_COMMAND: u32 = 1 << 20;
+
+/// Most client order ids of ended orders that are remembered: 2^24, as many as there can be live ones.
+pub(crate) const MAX_RECENT_CLIENT_IDS: u32 = 1 << 24;
 
 /// A field of [`Limits`] that an exchange cannot work with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +56,8 @@ pub fn check_limits(limits: &Limits) -> Result<(), LimitsError> {
         ("balances", limits.balances, 1, MAX_BALANCES),
         ("orders", limits.orders, 1, MAX_ORDERS),
         ("fills_per_command", limits.fills_per_command, 1, MAX_FILLS_PER_COMMAND),
-        ("reserved[0]", limits.reserved[0], 0, 0),
-        ("reserved[1]", limits.reserved[1], 0, 0),
+        ("positions", limits.positions, 1, MAX_BALANCES),
+        ("recent_client_ids", limits.recent_client_ids, 0, MAX_RECENT_CLIENT_IDS),
     ];
     for (field, value, least, most) in ranges {
         if !(least..=most).contains(&value) {
@@ -83,12 +86,28 @@ mod tests {
             Limits { accounts: 1, ..Limits::default() },
             Limits { balances: 0, ..Limits::default() },
             Limits { fills_per_command: 0, ..Limits::default() },
-            Limits { reserved: [0, 1], ..Limits::default() },
+            Limits { positions: 0, ..Limits::default() },
+            Limits { positions: MAX_BALANCES + 1, ..Limits::default() },
+            Limits { recent_client_ids: MAX_RECENT_CLIENT_IDS + 1, ..Limits::default() },
         ];
         let fields = bad.map(|limits| check_limits(&limits).unwrap_err().field);
         assert_eq!(
             fields,
-            ["assets", "instruments", "accounts", "balances", "fills_per_command", "reserved[1]"]
+            [
+                "assets",
+                "instruments",
+                "accounts",
+                "balances",
+                "fills_per_command",
+                "positions",
+                "positions",
+                "recent_client_ids"
+            ]
         );
+        let most =
+            Limits { recent_client_ids: MAX_RECENT_CLIENT_IDS, positions: MAX_BALANCES, ..Limits::default() };
+        assert_eq!(check_limits(&most), Ok(()));
+        let least = Limits { recent_client_ids: 0, positions: 1, ..Limits::default() };
+        assert_eq!(check_limits(&least), Ok(()));
     }
 }

@@ -15,7 +15,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const WARM_UP: usize = 2_000;
 const COMMANDS: usize = 20_000;
 
-/// Orders, cancels and replaces of every sort: trades, rests, rejects. Nothing is warmed up but the test's own memory.
+/// Orders, cancels and replaces of every type, lists, mass cancels, the time: trades, rests, waits, rejects. Nothing is warmed up but the test's own memory.
 #[test]
 fn no_command_allocates() {
     let mut commands = Commands::calm(11);
@@ -28,7 +28,7 @@ fn no_command_allocates() {
     });
     let mut trades = 0;
     for number in 0..WARM_UP + COMMANDS {
-        let command = commands.trading();
+        let command = if number % 4 == 0 { commands.special_trading() } else { commands.trading() };
         events.clear();
         let before = allocations();
         step(&mut exchange, command.record(), &mut events);

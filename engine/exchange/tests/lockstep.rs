@@ -1,10 +1,13 @@
 //! The fast exchange against the naive one, command by command.
 //!
-//! `RIALTO_LOCKSTEP_COMMANDS` sets how many commands each seed plays; the default takes a few seconds in all.
+//! `RIALTO_LOCKSTEP_COMMANDS` sets how many commands each of the two tests plays; the default takes a few seconds in all.
+//! `RIALTO_LOCKSTEP_SEED` is the first seed of the second one, `RIALTO_LOCKSTEP_HISTORY=1` prints every command with its
+//! events.
 
 mod commands;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use commands::{Commands, Known};
 use exchange::Exchange;
@@ -13,8 +16,11 @@ use ledger::Ledger;
 use machine::{EventBuffer, Projection, Record, StateMachine, step};
 use orderbook::{NaiveBook, OrderBook};
 use protocol::{
-    AccountId, CancelReason, CommandKind, EventKind, NewOrder, OrderAccepted, OrderCanceled, OrderReplaced,
-    RejectReason, Rejected, Side,
+    AccountId, AuctionIndicative, AuctionUncrossed, CancelOrder, CancelReason, CommandKind, EventKind,
+    ExtendedOrderAccepted, FeeCharged, MassCancelAccepted, MassCancelDone, NewExtendedOrder, NewOrder,
+    OrderAccepted, OrderCanceled, OrderDecremented, OrderReplaced, OrderRepriced, OrderShown, OrderTriggered,
+    Phase, PhaseChanged, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder, Side, TimeAdvanced,
+    Trade, TradeBusted,
 };
 use testkit::fresh_seed;
 
@@ -28,6 +34,7 @@ struct Seen {
     rejects: BTreeSet<u16>,
     cancels: BTreeSet<u8>,
     kept_priority: BTreeSet<u8>,
+    last_trade_id: u64,
 }
 
 struct Pair {
@@ -39,6 +46,8 @@ struct Pair {
     fast_events: EventBuffer,
     other_events: EventBuffer,
     naive_events: EventBuffer,
+    /// State hash of the fast one.
+    hash: u64,
 }
 
 impl Pair {
@@ -53,6 +62,7 @@ impl Pair {
             fast_events: EventBuffer::with_capacity(room),
             other_events: EventBuffer::with_capacity(room),
             naive_events: EventBuffer::with_capacity(room),
+            hash: fast.state_hash(),
             fast,
         }
     }
@@ -61,23 +71,49 @@ impl Pair {
         for events in [&mut self.fast_events, &mut self.other_events, &mut self.naive_events] {
             events.clear();
         }
-        let before = self.fast.state_hash();
+        let before = self.hash;
+        let is_idle = self.fast.due_ns() > command.header().timestamp_ns;
         step(&mut self.naive, command, &mut self.naive_events);
         step(&mut self.fast, command, &mut self.fast_events);
         step(&mut self.other, command, &mut self.other_events);
-        assert_eq!(describe(&self.fast_events), describe(&self.naive_events), "events of {command:?}");
-        assert_eq!(self.fast_events.bytes(), self.naive_events.bytes());
+        self.check_events(command);
+        self.hash = self.fast.state_hash();
+        if shows_history() {
+            println!("{}\n   {}", in_words(command), describe(&self.fast_events).join("\n   "));
+        }
         assert_eq!(self.fast_events.bytes(), self.other_events.bytes());
         for event in self.fast_events.records() {
             note(event, seen, known);
             self.ledger.apply(event);
             if event.header().kind == EventKind::Rejected.code() {
-                assert_eq!(self.fast.state_hash(), before, "a rejected command changed something");
+                // Time and unfinished work come before the command and may change something all the same. A list that
+                // is no list has several rejects.
+                let alone = is_idle && self.fast_events.records().count() == 1;
+                let changed = self.hash != before;
+                assert!(!(alone && changed), "a rejected command changed something");
             }
         }
-        assert_eq!(self.fast.state_hash(), self.other.state_hash(), "the hash depends on what it must not");
+        assert_eq!(self.hash, self.other.state_hash(), "the hash depends on what it must not");
         self.check_books();
         self.check_money();
+    }
+
+    /// Both answered the same; else says what, event by event.
+    fn check_events(&self, command: Record<'_>) {
+        if self.fast_events.bytes() != self.naive_events.bytes() {
+            let (fast, naive) = (describe(&self.fast_events), describe(&self.naive_events));
+            let at = fast.iter().zip(&naive).take_while(|(one, other)| one == other).count();
+            let before = fast.get(at.saturating_sub(3)..at).unwrap_or_default();
+            panic!(
+                "command {} at {}: {}\nlimits {:?}\nalike: {before:#?}\nfast: {:#?}\nnaive: {:#?}",
+                command.header().sequence,
+                command.header().timestamp_ns,
+                in_words(command),
+                self.fast.limits(),
+                fast.get(at..(at + 3).min(fast.len())),
+                naive.get(at..(at + 3).min(naive.len())),
+            );
+        }
     }
 
     /// Never crossed, and every order where the naive book has it: best price first, oldest first.
@@ -91,7 +127,8 @@ impl Pair {
             }
             let best =
                 |side| self.fast.levels(created.instrument, side).next().map(|level| level.price_ticks);
-            if let (Some(buy), Some(sell)) = (best(Side::Buy), best(Side::Sell)) {
+            let continuous = self.fast.phase(created.instrument) == Phase::Continuous;
+            if let (true, Some(buy), Some(sell)) = (continuous, best(Side::Buy), best(Side::Sell)) {
                 assert!(buy < sell, "crossed: {buy} {sell}");
             }
         }
@@ -108,7 +145,11 @@ impl Pair {
         let mut held: BTreeMap<(AccountId, u32), i64> = BTreeMap::new();
         for created in self.fast.instruments() {
             for (side, asset) in [(Side::Buy, created.quote_asset), (Side::Sell, created.base_asset)] {
-                for order in self.fast.orders(created.instrument, side) {
+                let (shown, hidden) =
+                    (self.fast.orders(created.instrument, side), self.fast.hidden(created.instrument, side));
+                let waiting = self.fast.waiting(created.instrument);
+                let waiting = waiting.filter(|order| order.side == side.code());
+                for order in shown.chain(hidden).chain(waiting).filter(|order| order.hold_minor > 0) {
                     *held.entry((order.account, asset)).or_default() += order.hold_minor;
                 }
             }
@@ -130,18 +171,59 @@ impl Pair {
     }
 }
 
+/// Whether `RIALTO_LOCKSTEP_HISTORY` is set: then every command is printed with its events.
+fn shows_history() -> bool {
+    static SHOWS: OnceLock<bool> = OnceLock::new();
+    *SHOWS.get_or_init(|| std::env::var_os("RIALTO_LOCKSTEP_HISTORY").is_some())
+}
+
 /// Events for people, so that a difference can be read.
 fn describe(events: &EventBuffer) -> Vec<String> {
-    let text = |event: Record<'_>| {
-        let kind = EventKind::from_code(event.header().kind).map_or("?", EventKind::name);
-        format!("{kind} {:?}", event.body())
-    };
-    events.records().map(text).collect()
+    events.records().map(in_words).collect()
+}
+
+/// A record with the names of its fields, where it is one of those that differ most.
+fn in_words(record: Record<'_>) -> String {
+    macro_rules! first_of {
+        ($($body:ty),+) => {
+            $(if let Some(body) = record.body_as::<$body>() { return format!("{body:?}"); })+
+        };
+    }
+    first_of!(
+        Rejected,
+        OrderAccepted,
+        ExtendedOrderAccepted,
+        OrderCanceled,
+        OrderReplaced,
+        OrderTriggered,
+        OrderShown,
+        OrderRepriced,
+        OrderDecremented,
+        Trade,
+        FeeCharged,
+        PhaseChanged,
+        AuctionUncrossed,
+        AuctionIndicative,
+        TradeBusted,
+        MassCancelAccepted,
+        MassCancelDone,
+        TimeAdvanced,
+        NewOrder,
+        NewExtendedOrder,
+        ReplaceExtendedOrder,
+        ReplaceOrder,
+        CancelOrder
+    );
+    let kind = record.header().kind;
+    let name = EventKind::from_code(kind).map(EventKind::name);
+    let name = name.or(CommandKind::from_code(kind).map(CommandKind::name));
+    format!("{} {:?}", name.unwrap_or("?"), record.body())
 }
 
 fn note(event: Record<'_>, seen: &mut Seen, known: &mut Vec<Known>) {
     *seen.events.entry(event.header().kind).or_default() += 1;
-    if let Some(it) = event.body_as::<OrderAccepted>() {
+    let accepted = event.body_as::<ExtendedOrderAccepted>().map(|it| &it.order);
+    if let Some(it) = event.body_as::<OrderAccepted>().or(accepted) {
         let OrderAccepted { order_id, account, instrument, price_ticks, quantity_lots, .. } = *it;
         known.push(Known { order_id, account, instrument, price_ticks, quantity_lots });
     } else if let Some(it) = event.body_as::<OrderReplaced>() {
@@ -151,6 +233,8 @@ fn note(event: Record<'_>, seen: &mut Seen, known: &mut Vec<Known>) {
         }
     } else if let Some(it) = event.body_as::<OrderCanceled>() {
         seen.cancels.insert(it.reason);
+    } else if let Some(it) = event.body_as::<Trade>() {
+        seen.last_trade_id = it.trade_id;
     } else if let Some(it) = event.body_as::<Rejected>() {
         seen.rejects.insert(it.reason);
     }
@@ -167,6 +251,7 @@ fn run(seed: u64, seen: &mut Seen) {
         let mut known = core::mem::take(&mut commands.known);
         pair.play(command.record(), seen, &mut known);
         commands.known = known;
+        commands.last_trade_id = seen.last_trade_id;
     }
 }
 
@@ -176,7 +261,10 @@ struct FailingSeed(u64);
 impl Drop for FailingSeed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("lock-step failed with seed {:#x}: set RIALTO_LOCKSTEP_SEED to it", self.0);
+            eprintln!(
+                "lock-step failed with seed {:#x}: set RIALTO_LOCKSTEP_SEED to it, RIALTO_LOCKSTEP_HISTORY=1",
+                self.0
+            );
         }
     }
 }
@@ -189,7 +277,7 @@ fn number_from_environment(name: &str) -> Option<u64> {
 }
 
 fn runs(first_seed: u64, seen: &mut Seen) {
-    let commands = number_from_environment("RIALTO_LOCKSTEP_COMMANDS").unwrap_or(20_000);
+    let commands = number_from_environment("RIALTO_LOCKSTEP_COMMANDS").unwrap_or(80_000);
     for number in 0..commands.div_ceil(COMMANDS_PER_RUN) {
         let seed = first_seed.wrapping_add(number);
         let _failing = FailingSeed(seed);
@@ -201,18 +289,21 @@ fn runs(first_seed: u64, seen: &mut Seen) {
 fn the_exchange_does_what_the_naive_one_does() {
     let mut seen = Seen::default();
     runs(1, &mut seen);
-    for kind in EventKind::ALL {
-        let times = seen.events.get(&kind.code()).copied().unwrap_or(0);
-        assert!(times > 10, "{} was seen {times} times only", kind.name());
-    }
-    for reason in RejectReason::ALL {
-        assert!(seen.rejects.contains(&reason.code()), "{} was never given", reason.name());
-    }
-    for reason in CancelReason::ALL {
-        assert!(seen.cancels.contains(&reason.code()), "{} was never given", reason.name());
-    }
+    let rare: Vec<_> = EventKind::ALL
+        .iter()
+        .map(|kind| (kind.name(), seen.events.get(&kind.code()).copied().unwrap_or(0)))
+        .filter(|&(_, times)| times < 5)
+        .collect();
+    assert!(rare.is_empty(), "seen too seldom: {rare:?}");
+    // Tables of these sizes do not fill in a run of this length; they have tests of their own.
+    let elsewhere = [RejectReason::TooManyConditional, RejectReason::TooManySweeps];
+    let reasons = RejectReason::ALL.iter().filter(|reason| !elsewhere.contains(reason));
+    let missing: Vec<_> = reasons.filter(|reason| !seen.rejects.contains(&reason.code())).collect();
+    assert!(missing.is_empty(), "never given: {missing:?}");
+    let missing: Vec<_> = CancelReason::ALL.iter().filter(|it| !seen.cancels.contains(&it.code())).collect();
+    assert!(missing.is_empty(), "never given: {missing:?}");
     assert_eq!(seen.kept_priority.len(), 2);
-    assert_eq!(CommandKind::ALL.len(), 9, "a new kind of command: let the generator draw it");
+    assert_eq!(CommandKind::ALL.len(), 23, "a new kind of command: let the generator draw it");
     assert_eq!(size_of::<NewOrder>(), 64);
 }
 
@@ -221,4 +312,24 @@ fn and_does_so_with_a_seed_of_today() {
     let seed = number_from_environment("RIALTO_LOCKSTEP_SEED").unwrap_or_else(fresh_seed);
     println!("seed {seed:#x}");
     runs(seed, &mut Seen::default());
+}
+
+/// The tables that no short run fills: 64 pegged, 64 all-or-none and 256 trailing orders, 64 mass cancels at work.
+#[test]
+fn what_is_limited_by_a_constant_is_rejected_alike() {
+    let mut commands = Commands::wide(7);
+    let mut pair = Pair::new(&commands);
+    let mut seen = Seen::default();
+    let mut known = Vec::new();
+    let (opening, funding) = (commands.opening(), commands.funding());
+    for command in opening.iter().chain(&funding) {
+        pair.play(command.record(), &mut seen, &mut known);
+    }
+    let last = commands.crowd();
+    for command in &last {
+        pair.play(command.record(), &mut seen, &mut known);
+    }
+    let times = |reason: RejectReason| seen.rejects.contains(&reason.code());
+    assert!(times(RejectReason::TooManyConditional) && times(RejectReason::TooManySweeps));
+    assert!(seen.events.get(&EventKind::MassCancelDone.code()).is_some_and(|&times| times >= 64));
 }

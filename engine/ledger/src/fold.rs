@@ -1,43 +1,84 @@
-//! What each event does to the ledger.
+//! What each event does to the ledger, and how money moves in it.
 
 use machine::{Body, Record, RecordHeader};
 use protocol::{
-    AccountCreated, AccountId, AmountMinor, AssetCreated, AssetId, Deposited, EventKind, InstrumentCreated,
-    OrderAccepted, OrderCanceled, OrderId, OrderReplaced, Side, Trade, Withdrawn, base_amount, fee,
-    hold_amount, quote_amount,
+    AccountCreated, AccountId, AccountOptionsSet, AmountMinor, AssetCreated, AssetId, Deposited, EventKind,
+    InstrumentCreated, InstrumentRulesSet, OrderId, Withdrawn, hold_amount,
 };
 
 use crate::{Ledger, LedgerOrder, Posting, PostingKind, held_asset};
 
 /// What does not add up.
-type Problem = &'static str;
+pub(crate) type Problem = &'static str;
 
 const OVERFLOW: Problem = "an amount is too large";
 
 impl Ledger {
     pub(crate) fn fold(&mut self, event: Record<'_>) -> Result<(), Problem> {
         let header = event.header();
-        match EventKind::from_code(header.kind) {
-            Some(EventKind::AssetCreated) => {
+        let kind = EventKind::from_code(header.kind).ok_or("this kind of event is not known")?;
+        let owed = self.charges.iter().any(Option::is_some);
+        ensure(!owed || kind == EventKind::FeeCharged, "a fee due in the fee asset was not charged")?;
+        let paired = self.unpaired.is_none() || kind == EventKind::ExtendedOrderAccepted;
+        ensure(paired, "the second order of a pair is missing")?;
+        self.fold_kind(kind, header, event)?;
+        let complete = self.unpaired.is_none() && self.charges.iter().all(Option::is_none);
+        ensure(complete || !event.is_last_event(), "the command ended before all that it had to say")
+    }
+
+    fn fold_kind(
+        &mut self,
+        kind: EventKind,
+        header: &RecordHeader,
+        event: Record<'_>,
+    ) -> Result<(), Problem> {
+        match kind {
+            EventKind::AssetCreated => {
                 let created: &AssetCreated = body(event)?;
                 self.assets.insert(created.asset, *created);
             }
-            Some(EventKind::InstrumentCreated) => {
+            EventKind::InstrumentCreated => {
                 let InstrumentCreated(created) = body(event)?;
                 self.instruments.insert(created.instrument, *created);
             }
-            Some(EventKind::AccountCreated) => {
+            EventKind::AccountCreated => {
                 let created: &AccountCreated = body(event)?;
                 self.accounts.insert(created.account, created.name);
             }
-            Some(EventKind::Deposited) => self.deposited(header, body(event)?)?,
-            Some(EventKind::Withdrawn) => self.withdrawn(header, body(event)?)?,
-            Some(EventKind::OrderAccepted) => self.accepted(body(event)?)?,
-            Some(EventKind::OrderCanceled) => self.canceled(body(event)?)?,
-            Some(EventKind::OrderReplaced) => self.replaced(body(event)?)?,
-            Some(EventKind::Trade) => self.traded(header, body(event)?)?,
-            Some(EventKind::Rejected | EventKind::DayEnded) => {}
-            None => return Err("this kind of event is not known"),
+            EventKind::AccountOptionsSet => {
+                let AccountOptionsSet(options) = body(event)?;
+                self.options.insert(options.account, *options);
+            }
+            EventKind::InstrumentRulesSet => {
+                let InstrumentRulesSet(rules) = body(event)?;
+                self.rules.insert(rules.instrument, *rules);
+            }
+            EventKind::FeeScheduleSet => self.schedule_set(body(event)?)?,
+            EventKind::Deposited => self.deposited(header, body(event)?)?,
+            EventKind::Withdrawn => self.withdrawn(header, body(event)?)?,
+            EventKind::OrderAccepted => self.accepted(body(event)?)?,
+            EventKind::ExtendedOrderAccepted => self.extended_accepted(body(event)?)?,
+            EventKind::OrderTriggered => self.triggered(body(event)?)?,
+            EventKind::OrderShown => self.shown(body(event)?)?,
+            EventKind::OrderRepriced => self.repriced(body(event)?)?,
+            EventKind::OrderDecremented => self.decremented(body(event)?)?,
+            EventKind::OrderCanceled => self.canceled(body(event)?)?,
+            EventKind::OrderReplaced => self.replaced(body(event)?)?,
+            EventKind::Trade => self.traded(header, body(event)?)?,
+            EventKind::FeeCharged => self.fee_charged(header, body(event)?)?,
+            EventKind::TradeBusted => self.busted(header, body(event)?)?,
+            EventKind::Rejected
+            | EventKind::DayEnded
+            | EventKind::MassCancelAccepted
+            | EventKind::MassCancelDone
+            | EventKind::AccountStatusSet
+            | EventKind::RiskLimitsSet
+            | EventKind::TickTableSet
+            | EventKind::TimetableSet
+            | EventKind::PhaseChanged
+            | EventKind::AuctionIndicative
+            | EventKind::AuctionUncrossed
+            | EventKind::TimeAdvanced => {}
         }
         Ok(())
     }
@@ -53,123 +94,23 @@ impl Ledger {
         let Withdrawn { account, asset, amount_minor, balance_minor, .. } = *event;
         let entry = Posting { account, ..posting(header, PostingKind::Withdrawal, asset, 0) };
         self.transfer(entry, AccountId::WORLD, amount_minor)?;
+        self.covered(account, asset)?;
         ensure(self.balance(account, asset).balance_minor == balance_minor, "the balance after it is another")
     }
 
-    fn accepted(&mut self, event: &OrderAccepted) -> Result<(), Problem> {
-        let side = Side::from_code(event.side).ok_or("the side is unknown")?;
-        let order = LedgerOrder {
-            account: event.account,
-            instrument: event.instrument,
-            side,
-            price_ticks: event.price_ticks,
-            leaves_lots: event.quantity_lots,
-            hold_minor: 0,
-        };
-        ensure(self.orders.insert(event.order_id, order).is_none(), "the order id was used before")?;
-        if event.price_ticks != 0 {
-            let expected = self.formula(&order)?;
-            ensure(event.hold_minor == expected, "the hold is not that of the order's price and quantity")?;
-        }
-        self.set_hold(event.order_id, event.hold_minor)
-    }
-
-    fn canceled(&mut self, event: &OrderCanceled) -> Result<(), Problem> {
-        let order = self.live(event.order_id)?;
-        ensure(order.leaves_lots == event.leaves_lots, "what is left of the order is another quantity")?;
-        ensure(order.hold_minor == event.released_minor, "what is released is not what was held")?;
-        self.set_hold(event.order_id, 0)?;
-        self.orders.remove(&event.order_id);
-        Ok(())
-    }
-
-    fn replaced(&mut self, event: &OrderReplaced) -> Result<(), Problem> {
-        let order = self.orders.get_mut(&event.order_id).ok_or("the order is not live")?;
-        order.price_ticks = event.price_ticks;
-        order.leaves_lots = event.leaves_lots;
-        let order = *order;
-        let expected = self.formula(&order)?;
-        ensure(event.hold_minor == expected, "the hold is not that of the order's price and quantity")?;
-        self.set_hold(event.order_id, event.hold_minor)
-    }
-
-    /// Each side's hold shrinks first, then the money moves: quote amount, base amount, two fees.
-    fn traded(&mut self, header: &RecordHeader, event: &Trade) -> Result<(), Problem> {
-        ensure(event.trade_id == self.last_trade_id + 1, "the trade's number is not the next one")?;
-        self.last_trade_id = event.trade_id;
-        let instrument = *self.instruments.get(&event.instrument).ok_or("the instrument is unknown")?;
-        let Trade { quote_minor, maker_fee_minor, taker_fee_minor, .. } = *event;
-        let base_minor = base_amount(&instrument, event.quantity_lots).ok_or("the quantity is too large")?;
-        let expected = quote_amount(&instrument, event.price_ticks, event.quantity_lots);
-        ensure(expected == Some(quote_minor), "the quote amount is not price times quantity")?;
-        ensure(fee(quote_minor, instrument.maker_fee_ppm) == maker_fee_minor, "the maker's fee is another")?;
-        ensure(fee(quote_minor, instrument.taker_fee_ppm) == taker_fee_minor, "the taker's fee is another")?;
-
-        let taker_side = Side::from_code(event.taker_side).ok_or("the side is unknown")?;
-        let taker_cost_minor = match taker_side {
-            Side::Buy => quote_minor + taker_fee_minor,
-            Side::Sell => base_minor,
-        };
-        self.fill(event.maker_order_id, event.maker_account, event.maker_leaves_lots, 0)?;
-        self.fill(event.taker_order_id, event.taker_account, event.taker_leaves_lots, taker_cost_minor)?;
-
-        let (buyer, seller) = match taker_side {
-            Side::Buy => (event.taker_account, event.maker_account),
-            Side::Sell => (event.maker_account, event.taker_account),
-        };
-        let (base, quote) = (instrument.base_asset, instrument.quote_asset);
-        let line = |account, kind, asset| Posting { account, ..posting(header, kind, asset, event.trade_id) };
-        self.transfer(line(buyer, PostingKind::Trade, quote), seller, quote_minor)?;
-        self.transfer(line(seller, PostingKind::Trade, base), buyer, base_minor)?;
-        self.transfer(line(event.maker_account, PostingKind::Fee, quote), AccountId::FEES, maker_fee_minor)?;
-        self.transfer(line(event.taker_account, PostingKind::Fee, quote), AccountId::FEES, taker_fee_minor)?;
-        for (account, asset) in [(buyer, quote), (seller, base), (seller, quote)] {
-            let balance = self.balance(account, asset);
-            ensure(balance.held_minor <= balance.balance_minor, "an account paid more than it had")?;
-        }
-        Ok(())
-    }
-
-    /// One side of a trade: new leaves, and the hold that goes with them. A market order has no price to compute its
-    /// hold from; `market_cost_minor` is what this fill used of it.
-    fn fill(
-        &mut self,
-        order_id: OrderId,
-        account: AccountId,
-        leaves_lots: i64,
-        market_cost_minor: AmountMinor,
-    ) -> Result<(), Problem> {
-        let order = self.orders.get_mut(&order_id).ok_or("an order that traded is not live")?;
-        ensure(order.account == account, "an order that traded is another account's")?;
-        order.leaves_lots = leaves_lots;
-        let order = *order;
-        let hold_minor = if leaves_lots == 0 {
-            0
-        } else if order.price_ticks == 0 {
-            order.hold_minor - market_cost_minor
-        } else {
-            self.formula(&order)?
-        };
-        self.set_hold(order_id, hold_minor)?;
-        if leaves_lots == 0 {
-            self.orders.remove(&order_id);
-        }
-        Ok(())
-    }
-
-    fn live(&self, order_id: OrderId) -> Result<&LedgerOrder, Problem> {
+    pub(crate) fn live(&self, order_id: OrderId) -> Result<&LedgerOrder, Problem> {
         self.orders.get(&order_id).ok_or("the order is not live")
     }
 
-    /// What must be held for a limit order as it is now.
-    fn formula(&self, order: &LedgerOrder) -> Result<AmountMinor, Problem> {
+    /// What must be held for an order that has a price, or sells, as it is now.
+    pub(crate) fn formula(&self, order: &LedgerOrder) -> Result<AmountMinor, Problem> {
         let instrument = self.instruments.get(&order.instrument).ok_or("the instrument is unknown")?;
         let hold_minor = hold_amount(instrument, order.side, order.price_ticks, order.leaves_lots);
         hold_minor.ok_or("the order is too large")
     }
 
     /// Changes what is held for an order, and with it what its account has reserved.
-    fn set_hold(&mut self, order_id: OrderId, hold_minor: AmountMinor) -> Result<(), Problem> {
+    pub(crate) fn set_hold(&mut self, order_id: OrderId, hold_minor: AmountMinor) -> Result<(), Problem> {
         ensure(hold_minor >= 0, "an order holds less than nothing")?;
         let order = self.orders.get_mut(&order_id).ok_or("the order is not live")?;
         let change_minor = hold_minor - order.hold_minor;
@@ -184,8 +125,13 @@ impl Ledger {
     }
 
     /// Moves money from the posting's account to another: two postings that sum to zero. Nothing is noted when nothing
-    /// moves.
-    fn transfer(&mut self, payer: Posting, to: AccountId, amount_minor: AmountMinor) -> Result<(), Problem> {
+    /// moves. Whether the payer had it is for [`Ledger::covered`], once everything that belongs together has moved.
+    pub(crate) fn transfer(
+        &mut self,
+        payer: Posting,
+        to: AccountId,
+        amount_minor: AmountMinor,
+    ) -> Result<(), Problem> {
         ensure(amount_minor >= 0, "a negative amount was moved")?;
         ensure(self.assets.contains_key(&payer.asset), "the asset is unknown")?;
         if amount_minor == 0 {
@@ -193,13 +139,20 @@ impl Ledger {
         }
         let payer = Posting { amount_minor: -amount_minor, ..payer };
         for posting in [payer, Posting { account: to, amount_minor, ..payer }] {
+            let own = posting.account <= AccountId::FEES;
+            ensure(own || self.accounts.contains_key(&posting.account), "the account is unknown")?;
             let balance = self.balances.entry((posting.account, posting.asset)).or_default();
             balance.balance_minor =
                 balance.balance_minor.checked_add(posting.amount_minor).ok_or(OVERFLOW)?;
             self.postings.push(posting);
         }
-        let left_minor = self.balance(payer.account, payer.asset).balance_minor;
-        ensure(payer.account == AccountId::WORLD || left_minor >= 0, "an account paid more than it had")
+        Ok(())
+    }
+
+    /// An account owns at least what it has reserved, and with that never less than nothing.
+    pub(crate) fn covered(&self, account: AccountId, asset: AssetId) -> Result<(), Problem> {
+        let balance = self.balance(account, asset);
+        ensure(balance.held_minor <= balance.balance_minor, "an account paid more than it had")
     }
 }
 
@@ -207,12 +160,12 @@ fn body<'a, T: Body>(event: Record<'a>) -> Result<&'a T, Problem> {
     event.body_as().ok_or("the event has another size or version than this ledger knows")
 }
 
-fn ensure(holds: bool, problem: Problem) -> Result<(), Problem> {
+pub(crate) fn ensure(holds: bool, problem: Problem) -> Result<(), Problem> {
     if holds { Ok(()) } else { Err(problem) }
 }
 
 /// A posting without account and amount.
-fn posting(header: &RecordHeader, kind: PostingKind, asset: AssetId, trade_id: u64) -> Posting {
+pub(crate) fn posting(header: &RecordHeader, kind: PostingKind, asset: AssetId, trade_id: u64) -> Posting {
     Posting {
         sequence: header.sequence,
         timestamp_ns: header.timestamp_ns,

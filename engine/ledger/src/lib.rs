@@ -3,14 +3,20 @@
 //! What every account owns and has reserved, computed a second time from nothing but the events, in sorted maps and
 //! with no eye on speed. It is what an auditor reads, and the wallet's oracle in the tests. It trusts no event: what
 //! an event says about money is recomputed, and the first thing that does not add up stops it with a [`LedgerError`].
+//! Fees are recomputed too: the ledger keeps fee schedules and every account's volume of the last 30 days.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod fees;
 mod fold;
+mod orders;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_special;
+mod trades;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -18,9 +24,11 @@ use core::fmt;
 
 use machine::{Projection, Record};
 use protocol::{
-    AccountId, AmountMinor, AssetCreated, AssetId, CreateInstrument, InstrumentId, Name, OrderId, PriceTicks,
-    QuantityLots, Side,
+    AccountId, AmountMinor, AssetCreated, AssetId, CreateInstrument, InstrumentId, ListType, Name, OrderId,
+    PriceTicks, QuantityLots, SetAccountOptions, SetFeeSchedule, SetInstrumentRules, Side,
 };
+
+use trades::{Charge, SettledTrade};
 
 /// What an account has of an asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,12 +48,25 @@ pub struct LedgerOrder {
     pub instrument: InstrumentId,
     /// Its side.
     pub side: Side,
-    /// Limit price; 0 for a market order.
+    /// Limit or worst price; 0 for a market order without one.
     pub price_ticks: PriceTicks,
     /// Quantity still open.
     pub leaves_lots: QuantityLots,
     /// What is held for it: quote asset for a buy, base asset for a sell.
     pub hold_minor: AmountMinor,
+    /// Whether the hold is what the book would have cost (a market buy without a worst price, or with a budget) and
+    /// shrinks by what fills cost. Every other hold follows from price and leaves.
+    pub walked: bool,
+    /// Its list; `Batch` for none.
+    pub list_type: ListType,
+    /// The first order of its list; itself for that one, none without a list.
+    pub list_order_id: OrderId,
+    /// Whether it waits for the first order of its list and holds nothing yet.
+    pub inactive: bool,
+    /// The other order of its one-cancels-other pair; none without one.
+    pub partner: OrderId,
+    /// Whether it is the order of its pair that holds for both.
+    pub holds_for_both: bool,
 }
 
 /// Why money moved.
@@ -57,8 +78,10 @@ pub enum PostingKind {
     Withdrawal,
     /// The quote or base amount of a trade.
     Trade,
-    /// A fee, to FEES.
+    /// A fee to FEES, or a rebate from it.
     Fee,
+    /// The reverse of a trade's posting or of its fee's.
+    Bust,
 }
 
 /// One side of a transfer. Postings come in pairs that sum to zero: first who pays, then who receives.
@@ -109,6 +132,19 @@ pub struct Ledger {
     accounts: BTreeMap<AccountId, Name>,
     balances: BTreeMap<(AccountId, AssetId), LedgerBalance>,
     orders: BTreeMap<OrderId, LedgerOrder>,
+    /// Bought less sold.
+    positions: BTreeMap<(AccountId, InstrumentId), i128>,
+    rules: BTreeMap<InstrumentId, SetInstrumentRules>,
+    schedules: BTreeMap<InstrumentId, SetFeeSchedule>,
+    options: BTreeMap<AccountId, SetAccountOptions>,
+    /// By account and quote asset: what was traded on each UTC day since the Unix epoch.
+    volumes: BTreeMap<(AccountId, AssetId), BTreeMap<u64, AmountMinor>>,
+    /// The last [`protocol::BUSTABLE_TRADES`] trades by number.
+    trades: BTreeMap<u64, SettledTrade>,
+    /// Fees of the last trade that must be charged by the next events: the maker's, the taker's.
+    charges: [Option<Charge>; 2],
+    /// First order of a pair whose second one must be accepted by the next event.
+    unpaired: Option<OrderId>,
     /// Of the last event.
     postings: Vec<Posting>,
     last_trade_id: u64,
@@ -157,6 +193,19 @@ impl Ledger {
     /// Client accounts with their owners, by id.
     pub fn accounts(&self) -> impl Iterator<Item = (AccountId, Name)> {
         self.accounts.iter().map(|(&account, &name)| (account, name))
+    }
+
+    /// Positions by account and instrument: lots bought less lots sold, busted trades taken out.
+    pub fn positions(&self) -> impl Iterator<Item = (AccountId, InstrumentId, i128)> {
+        self.positions.iter().map(|(&(account, instrument), &lots)| (account, instrument, lots))
+    }
+
+    /// What an account has traded in instruments of this quote asset on a UTC day (days since the Unix epoch), in
+    /// minor units; known for the last [`protocol::VOLUME_DAYS`] days before its last trade.
+    #[must_use]
+    pub fn volume(&self, account: AccountId, quote_asset: AssetId, day: u64) -> AmountMinor {
+        let days = self.volumes.get(&(account, quote_asset));
+        days.and_then(|days| days.get(&day)).copied().unwrap_or_default()
     }
 
     /// The postings of the event folded last, in pairs; empty if it moved no money.

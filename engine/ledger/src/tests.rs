@@ -5,19 +5,20 @@ use protocol::{
     Withdrawn,
 };
 
-const ALICE: AccountId = AccountId(2);
-const BOB: AccountId = AccountId(3);
-const USD: AssetId = 1;
-const BTC: AssetId = 2;
+pub(super) const ALICE: AccountId = AccountId(2);
+pub(super) const BOB: AccountId = AccountId(3);
+pub(super) const USD: AssetId = 1;
+pub(super) const BTC: AssetId = 2;
 
-struct Books {
-    ledger: Ledger,
+pub(super) struct Books {
+    pub(super) ledger: Ledger,
     sequence: u64,
+    pub(super) now_ns: u64,
 }
 
 impl Books {
-    fn new() -> Self {
-        let mut books = Self { ledger: Ledger::new(), sequence: 0 };
+    pub(super) fn new() -> Self {
+        let mut books = Self { ledger: Ledger::new(), sequence: 0, now_ns: 0 };
         for asset in [USD, BTC] {
             books.fold(&AssetCreated { asset, ..AssetCreated::default() });
         }
@@ -40,20 +41,31 @@ impl Books {
         books
     }
 
-    fn fold<T: Body>(&mut self, event: &T) {
+    pub(super) fn fold<T: Body>(&mut self, event: &T) {
+        self.fold_command(|events| events.push(event));
+    }
+
+    /// The events that `push` writes, as those of one command.
+    pub(super) fn fold_command(&mut self, push: impl FnOnce(&mut EventBuffer)) {
         self.sequence += 1;
-        let mut events = EventBuffer::with_capacity(256);
-        events.begin(&Context { sequence: self.sequence, ..Context::default() });
-        events.push(event);
+        let mut events = EventBuffer::with_capacity(1024);
+        events.begin(&Context { sequence: self.sequence, timestamp_ns: self.now_ns, ..Context::default() });
+        push(&mut events);
         events.finish();
         events.records().for_each(|record| self.ledger.apply(record));
     }
 
-    fn deposit(&mut self, account: AccountId, asset: AssetId, amount_minor: i64, balance_minor: i64) {
+    pub(super) fn deposit(
+        &mut self,
+        account: AccountId,
+        asset: AssetId,
+        amount_minor: i64,
+        balance_minor: i64,
+    ) {
         self.fold(&Deposited { amount_minor, balance_minor, account, asset, reference: 0 });
     }
 
-    fn accept(&mut self, id: u64, account: AccountId, side: Side, lots: i64, hold_minor: i64) {
+    pub(super) fn accept(&mut self, id: u64, account: AccountId, side: Side, lots: i64, hold_minor: i64) {
         self.fold(&OrderAccepted {
             order_id: OrderId(id),
             price_ticks: 100,
@@ -66,13 +78,13 @@ impl Books {
         });
     }
 
-    fn problem(&self) -> &'static str {
+    pub(super) fn problem(&self) -> &'static str {
         self.ledger.error().map_or("none", |error| error.problem)
     }
 }
 
 /// Alice's buy of 5 rests; Bob sells her 2.
-fn trade() -> Trade {
+pub(super) fn trade() -> Trade {
     Trade {
         trade_id: 1,
         maker_order_id: OrderId(1),
@@ -88,11 +100,12 @@ fn trade() -> Trade {
         taker_account: BOB,
         instrument: 1,
         taker_side: Side::Sell.code(),
-        reserved: [0; 3],
+        auction: 0,
+        reserved: [0; 2],
     }
 }
 
-fn with_orders() -> Books {
+pub(super) fn with_orders() -> Books {
     let mut books = Books::new();
     books.accept(1, ALICE, Side::Buy, 5, 5_100);
     books.accept(2, BOB, Side::Sell, 2, 200);

@@ -140,7 +140,8 @@ pub trait Book {
     /// Takes an order out of its queue. Its slot stays in use.
     fn unlink(&mut self, table: &mut OrderTable, slot: u32);
 
-    /// Lowers a resting order's leaves to `leaves_lots` (above 0); it keeps its place.
+    /// Changes a resting order's leaves to `leaves_lots` (above 0); it keeps its place. Where place is priority, a caller
+    /// only lowers them; orders that wait for a trigger may grow.
     fn reduce(&mut self, table: &mut OrderTable, slot: u32, leaves_lots: QuantityLots);
 
     /// Takes quantity, 1 to its leaves, from a resting order anywhere in the book: its `leaves_lots` go down and its

@@ -194,7 +194,8 @@ body! {
 
 body! {
     /// Two orders traded. Money moved: the buyer paid `quote_minor` and its fee, the seller received `quote_minor`
-    /// less its fee, the base amount went the other way, and the fees stand on `AccountId::FEES`.
+    /// less its fee, the base amount went the other way, and the fees stand on `AccountId::FEES`. In an auction the older
+    /// order is the maker, and the price is the auction's.
     Trade, EventKind::Trade, 96 {
         /// Number of the trade on this exchange, from 1, without gaps.
         trade_id: u64,
@@ -202,17 +203,17 @@ body! {
         maker_order_id: OrderId,
         /// The order that came in.
         taker_order_id: OrderId,
-        /// The maker's price.
+        /// The maker's price; in an auction that of the auction.
         price_ticks: PriceTicks,
         /// Quantity of this trade.
         quantity_lots: QuantityLots,
         /// Quote amount of this trade.
         quote_minor: AmountMinor,
-        /// Fee of the maker, in the quote asset.
+        /// Fee of the maker, in the quote asset; negative is a rebate; 0 if [`crate::FeeCharged`] follows.
         maker_fee_minor: AmountMinor,
-        /// Fee of the taker, in the quote asset.
+        /// Fee of the taker, in the quote asset; 0 if [`crate::FeeCharged`] follows.
         taker_fee_minor: AmountMinor,
-        /// What is left of the maker.
+        /// What is left of the maker, shown or not.
         maker_leaves_lots: QuantityLots,
         /// What is left of the taker.
         taker_leaves_lots: QuantityLots,
@@ -224,7 +225,9 @@ body! {
         instrument: InstrumentId,
         /// [`crate::Side`] of the taker.
         taker_side: u8,
+        /// 1 for a trade of an auction, else 0.
+        auction: u8,
         /// Zero.
-        reserved: [u8; 3],
+        reserved: [u8; 2],
     }
 }

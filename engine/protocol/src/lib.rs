@@ -13,9 +13,12 @@ mod ids;
 mod layout;
 mod limits;
 mod money;
+mod special;
+mod special_events;
 
 pub use codes::{
-    CancelReason, CommandKind, EventKind, OrderType, RejectReason, SelfTradePrevention, Side, TimeInForce,
+    AccountStatus, BandAction, CancelReason, CommandKind, EventKind, ListType, OrderType, PegReference,
+    Phase, PostOnly, RejectReason, SelfTradePrevention, Side, TimeInForce, TrailUnit, TriggerSource,
 };
 pub use commands::{
     CancelOrder, CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay, NewOrder, ReplaceOrder,
@@ -29,5 +32,20 @@ pub use ids::{
     AccountId, AmountMinor, AssetId, ClientOrderId, InstrumentId, Name, OrderId, PriceTicks, QuantityLots,
 };
 pub use layout::{Layout, layouts};
-pub use limits::{Limits, MAX_AMOUNT_MINOR, MAX_FEE_PPM, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, MAX_SEQUENCE};
-pub use money::{base_amount, fee, hold_amount, quote_amount};
+pub use limits::{
+    BUSTABLE_TRADES, Limits, MAX_ALL_OR_NONE_ORDERS, MAX_AMOUNT_MINOR, MAX_FEE_PPM, MAX_FEE_TIERS,
+    MAX_LIST_ORDERS, MAX_PEGGED_ORDERS, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, MAX_SEQUENCE, MAX_SWEEPS,
+    MAX_TICK_ROWS, MAX_TRAILING_ORDERS, SWEPT_SLOTS_PER_COMMAND, VOLUME_DAYS,
+};
+pub use money::{base_amount, fee, hold_amount, quote_amount, signed_fee};
+pub use special::{
+    AdvanceTime, BustTrade, FeeTier, MassCancel, NewExtendedOrder, NewOrderList, OrderTerms,
+    ReplaceExtendedOrder, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
+    SetRiskLimits, SetTickTable, SetTimetable, TickRow, term_flags,
+};
+pub use special_events::{
+    AccountOptionsSet, AccountStatusSet, AuctionIndicative, AuctionUncrossed, ExtendedOrderAccepted,
+    FeeCharged, FeeScheduleSet, InstrumentRulesSet, MassCancelAccepted, MassCancelDone, OrderDecremented,
+    OrderRepriced, OrderShown, OrderTriggered, PhaseChanged, RiskLimitsSet, TickTableSet, TimeAdvanced,
+    TimetableSet, TradeBusted,
+};

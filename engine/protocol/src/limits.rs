@@ -21,6 +21,36 @@ pub const MAX_FEE_PPM: u32 = 100_000;
 /// long before. Commands beyond it are rejected by name.
 pub const MAX_SEQUENCE: u64 = (1 << 39) - 1;
 
+/// Orders in one [`crate::NewOrderList`]: 32. A batch is one command and must stay within its budget of steps.
+pub const MAX_LIST_ORDERS: u32 = 32;
+
+/// Pegged orders of one instrument: 64. Each of them may move with every change of the best prices.
+pub const MAX_PEGGED_ORDERS: u32 = 64;
+
+/// Trailing stops of one instrument that wait: 256. Each of them is looked at with every new price followed.
+pub const MAX_TRAILING_ORDERS: u32 = 256;
+
+/// All-or-none orders of one instrument that rest: 64. Each of them is tried whenever the other side grows.
+pub const MAX_ALL_OR_NONE_ORDERS: u32 = 64;
+
+/// Trades that can still be busted: the last 65,536 of the exchange, so that their table has a fixed size.
+pub const BUSTABLE_TRADES: u32 = 65_536;
+
+/// Mass cancels at work at the same time: 64.
+pub const MAX_SWEEPS: u32 = 64;
+
+/// Order slots that sweeps look at in one command: 65,536, some tens of microseconds.
+pub const SWEPT_SLOTS_PER_COMMAND: u32 = 65_536;
+
+/// Days that count for a fee tier, today not among them: 30.
+pub const VOLUME_DAYS: u32 = 30;
+
+/// Tiers of a [`crate::SetFeeSchedule`].
+pub const MAX_FEE_TIERS: usize = 4;
+
+/// Rows of a [`crate::SetTickTable`].
+pub const MAX_TICK_ROWS: usize = 8;
+
 /// Table sizes of an exchange: memory is reserved for all of them at the start, and a full table is a named reject.
 ///
 /// They shape what the machine does, so they are written into each journal segment and replay uses those.
@@ -37,11 +67,15 @@ pub struct Limits {
     pub balances: u32,
     /// Orders that rest at the same time, in all books; at most 2^24 - 1.
     pub orders: u32,
-    /// Resting orders that one command may trade with or remove. Bounds the work and the events of a command; what
-    /// is left of an order that meets it is cancelled with [`crate::CancelReason::FillLimit`].
+    /// Steps that one command may take: resting orders traded with or removed, stops triggered, orders cancelled by a
+    /// sweep. Bounds the work and the events of a command. What is left of an incoming order that meets it is cancelled
+    /// with [`crate::CancelReason::FillLimit`]; all other work is continued by the next command.
     pub fills_per_command: u32,
-    /// Zero.
-    pub reserved: [u32; 2],
+    /// Positions: pairs of account and instrument that have ever had an order accepted.
+    pub positions: u32,
+    /// Client order ids of ended orders that are remembered, over all accounts: a repeat of one of them is rejected as
+    /// that of a live order is. The oldest is forgotten first.
+    pub recent_client_ids: u32,
 }
 
 const _: () = assert!(size_of::<Limits>() == 32);
@@ -56,7 +90,8 @@ impl Default for Limits {
             balances: 50_000,
             orders: 100_000,
             fills_per_command: 4_096,
-            reserved: [0; 2],
+            positions: 50_000,
+            recent_client_ids: 65_536,
         }
     }
 }

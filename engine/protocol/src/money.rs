@@ -35,6 +35,15 @@ pub fn fee(quote_minor: AmountMinor, fee_ppm: u32) -> AmountMinor {
     ((i128::from(quote_minor) * i128::from(fee_ppm)) / 1_000_000) as i64
 }
 
+/// Fee of a tier that may be a rebate, rounded toward zero: a fee toward the client, a rebate toward the exchange, so
+/// that a rebate never exceeds the other side's fee that pays for it.
+#[inline]
+#[must_use]
+pub fn signed_fee(quote_minor: AmountMinor, fee_ppm: i32) -> AmountMinor {
+    let magnitude = fee(quote_minor, fee_ppm.unsigned_abs());
+    if fee_ppm < 0 { -magnitude } else { magnitude }
+}
+
 /// What must be reserved for `leaves_lots` of an order at its limit price, or `None` above [`MAX_AMOUNT_MINOR`].
 ///
 /// A buy reserves the quote amount plus the higher of the two fees on it; a sell reserves the base amount (its fee is

@@ -348,6 +348,25 @@ impl Wallet {
     }
 }
 
+/// Several movements at once.
+impl Wallet {
+    /// Changes balances by amounts that sum to zero per asset. All of it happens, or the process stops.
+    ///
+    /// # Panics
+    /// If a balance would have less than is held, or an asset's changes do not sum to zero.
+    pub fn move_net(&mut self, changes: &[(BalanceSlot, AmountMinor)]) {
+        for &(slot, change_minor) in changes {
+            let asset = self.keys[slot.0 as usize].1;
+            let of_asset = changes.iter().filter(|(other, _)| self.keys[other.0 as usize].1 == asset);
+            let sum: i128 = of_asset.map(|&(_, change_minor)| i128::from(change_minor)).sum();
+            assert!(sum == 0, "changes of asset {asset} come to {sum}");
+            let entry = self.at_mut(slot);
+            assert!(entry.available_minor() + change_minor >= 0, "moved more than is available");
+            entry.balance_minor += change_minor;
+        }
+    }
+}
+
 /// Money from and to the outside world.
 impl Wallet {
     /// Moves money from WORLD to a client account; returns the account's balance after it.

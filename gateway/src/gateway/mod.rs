@@ -249,8 +249,9 @@ impl Gateway {
         };
         self.current = Some((header.sequence, index + 1));
         let client = self.client_of(header.source);
-        if index == 0
-            && let Some(client) = client
+        // Not always the first event answers: what the time has brought comes before it.
+        if let Some(client) = client
+            && self.clients[client].current_request().is_none()
         {
             self.clients[client].match_request(event);
         }

@@ -6,8 +6,11 @@
 mod catalog;
 mod report;
 mod request;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU64;
 
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
 pub use report::{CancelReject, ExecutionReport, Fill, Report, reject_text};
@@ -18,9 +21,10 @@ pub(crate) use request::{Refusal, Request, parse_cancel, parse_new, parse_replac
 
 use machine::Record;
 use protocol::{
-    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, EventKind, InstrumentCreated,
-    InstrumentId, OrderAccepted, OrderCanceled, OrderId, OrderReplaced, OrderType, PriceTicks, QuantityLots,
-    RejectReason, Rejected, Trade,
+    AccountId, AssetCreated, BUSTABLE_TRADES, CancelReason, ClientOrderId, CommandKind, EventKind,
+    ExtendedOrderAccepted, InstrumentCreated, InstrumentId, OrderAccepted, OrderCanceled, OrderDecremented,
+    OrderId, OrderReplaced, OrderTriggered, OrderType, PriceTicks, QuantityLots, RejectReason, Rejected,
+    Trade, TradeBusted,
 };
 
 /// OrdStatus (tag 39) as FIX's characters.
@@ -41,6 +45,16 @@ pub mod status {
     pub const EXPIRED: u8 = b'C';
 }
 
+/// ExecType (tag 150) where it is no OrdStatus.
+pub(crate) mod exec_type {
+    /// Restated: the exchange has changed the order.
+    pub(crate) const RESTATED: u8 = b'D';
+    /// Trade cancel.
+    pub(crate) const TRADE_CANCEL: u8 = b'H';
+    /// Triggered.
+    pub(crate) const TRIGGERED: u8 = b'L';
+}
+
 /// One order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
@@ -54,7 +68,7 @@ pub struct Order {
     pub account: AccountId,
     /// On which instrument.
     pub instrument: InstrumentId,
-    /// Limit price; 0 for a market order.
+    /// Limit price; 0, or the worst price, for an order that has none of its own.
     pub price_ticks: PriceTicks,
     /// Total quantity.
     pub quantity_lots: QuantityLots,
@@ -97,6 +111,8 @@ pub struct Orders {
     done: VecDeque<OrderId>,
     /// Client order ids, oldest first.
     client_ids: VecDeque<(u16, ClientOrderId)>,
+    /// Trades of these sessions that may still be busted, by number, with where each was reported.
+    trades: VecDeque<(u64, report::Stamp)>,
     done_limit: usize,
 }
 
@@ -115,6 +131,7 @@ impl Orders {
             by_client_id: HashMap::new(),
             done: VecDeque::new(),
             client_ids: VecDeque::new(),
+            trades: VecDeque::new(),
             done_limit,
         }
     }
@@ -163,6 +180,16 @@ impl Orders {
             Some(EventKind::OrderAccepted) => {
                 return [event.body_as().and_then(|body| self.on_accepted(body, stamp)), None];
             }
+            Some(EventKind::ExtendedOrderAccepted) => {
+                let body = event.body_as::<ExtendedOrderAccepted>();
+                return [body.and_then(|body| self.on_accepted(&body.order, stamp)), None];
+            }
+            Some(EventKind::OrderTriggered) => {
+                return [event.body_as().and_then(|body| self.on_triggered(body, stamp)), None];
+            }
+            Some(EventKind::OrderDecremented) => {
+                return [event.body_as().and_then(|body| self.on_decremented(body, stamp)), None];
+            }
             Some(EventKind::OrderCanceled) => {
                 return [event.body_as().and_then(|body| self.on_canceled(body, stamp)), None];
             }
@@ -174,7 +201,14 @@ impl Orders {
             }
             Some(EventKind::Trade) => {
                 if let Some(body) = event.body_as() {
-                    return [self.on_trade(body, stamp, false), self.on_trade(body, stamp, true)];
+                    let reports = [self.on_trade(body, stamp, false), self.on_trade(body, stamp, true)];
+                    self.keep_trade(body.trade_id, stamp, reports.iter().any(Option::is_some));
+                    return reports;
+                }
+            }
+            Some(EventKind::TradeBusted) => {
+                if let Some(body) = event.body_as() {
+                    return [self.on_busted(body, stamp, false), self.on_busted(body, stamp, true)];
                 }
             }
             _ => {}
@@ -208,7 +242,10 @@ impl Orders {
     fn on_canceled(&mut self, body: &OrderCanceled, stamp: report::Stamp) -> Option<Report> {
         let order = self.by_id.get_mut(&body.order_id)?;
         let reason = CancelReason::from_code(body.reason);
-        let expired = reason == Some(CancelReason::DayEnded);
+        let expired = matches!(
+            reason,
+            Some(CancelReason::DayEnded | CancelReason::Expired | CancelReason::AuctionEnded)
+        );
         order.leaves_lots = 0;
         order.status = if expired { status::EXPIRED } else { status::CANCELED };
         let order = *order;
@@ -237,6 +274,74 @@ impl Orders {
         let mut report = ExecutionReport::of(order, b'5', stamp);
         report.original_client_order_id = original;
         Some(Report::Execution(report))
+    }
+
+    /// A waiting order became active, or (`waits`) was set free to wait for its trigger.
+    fn on_triggered(&mut self, body: &OrderTriggered, stamp: report::Stamp) -> Option<Report> {
+        let order = self.by_id.get_mut(&body.order_id)?;
+        order.price_ticks = body.price_ticks;
+        order.leaves_lots = body.leaves_lots;
+        let mut report = ExecutionReport::of(*order, exec_type::TRIGGERED, stamp);
+        report.text = if body.waits == 1 { "set free by its list; waits for its trigger" } else { "" };
+        Some(Report::Execution(report))
+    }
+
+    /// Self-trade prevention took quantity: the order is smaller now, or has ended.
+    fn on_decremented(&mut self, body: &OrderDecremented, stamp: report::Stamp) -> Option<Report> {
+        let order = self.by_id.get_mut(&body.order_id)?;
+        order.leaves_lots = body.leaves_lots;
+        let exec_type = if body.leaves_lots == 0 {
+            order.status = status::CANCELED;
+            status::CANCELED
+        } else {
+            order.quantity_lots = order.cumulative_lots.saturating_add(body.leaves_lots);
+            exec_type::RESTATED
+        };
+        let order = *order;
+        if order.is_done() {
+            self.finish(order.order_id);
+        }
+        let mut report = ExecutionReport::of(order, exec_type, stamp);
+        report.text = CancelReason::SelfTrade.name();
+        Some(Report::Execution(report))
+    }
+
+    /// A trade was reversed: the fill is taken back, what is left of the order stays as it is. Nothing is said about
+    /// an order that ended so long ago that it has been forgotten.
+    fn on_busted(&mut self, body: &TradeBusted, stamp: report::Stamp, maker: bool) -> Option<Report> {
+        let order_id = if maker { body.maker_order_id } else { body.taker_order_id };
+        let traded = self.trades.binary_search_by_key(&body.trade_id, |(trade_id, _)| *trade_id);
+        let traded = traded.ok().and_then(|at| self.trades.get(at));
+        let traded = traded.and_then(|(_, stamp)| Some((NonZeroU64::new(stamp.sequence)?, stamp.index)));
+        let order = self.by_id.get_mut(&order_id)?;
+        order.cumulative_lots = order.cumulative_lots.saturating_sub(body.quantity_lots);
+        order.tick_lots -= i128::from(body.price_ticks) * i128::from(body.quantity_lots);
+        order.status = match order.status {
+            status::FILLED => status::CANCELED,
+            status::PARTIALLY_FILLED => order.open_status(),
+            ended => ended,
+        };
+        let mut report = ExecutionReport::of(*order, exec_type::TRADE_CANCEL, stamp);
+        report.fill = Some(Fill {
+            price_ticks: body.price_ticks,
+            quantity_lots: body.quantity_lots,
+            fee_minor: 0,
+            maker,
+        });
+        report.busted = traded;
+        report.text = "the trade was reversed by the operator";
+        Some(Report::Execution(report))
+    }
+
+    /// Remembers where a trade was reported, as long as it can be busted.
+    fn keep_trade(&mut self, trade_id: u64, stamp: report::Stamp, reported: bool) {
+        let last_gone = trade_id.saturating_sub(u64::from(BUSTABLE_TRADES));
+        while self.trades.front().is_some_and(|(trade_id, _)| *trade_id <= last_gone) {
+            self.trades.pop_front();
+        }
+        if reported {
+            self.trades.push_back((trade_id, stamp));
+        }
     }
 
     fn on_trade(&mut self, body: &Trade, stamp: report::Stamp, maker: bool) -> Option<Report> {
@@ -270,7 +375,7 @@ impl Orders {
         let reason = RejectReason::from_code(body.reason)?;
         let kind = CommandKind::from_code(body.command_kind)?;
         match kind {
-            CommandKind::NewOrder => {
+            CommandKind::NewOrder | CommandKind::NewExtendedOrder | CommandKind::NewOrderList => {
                 if !self.knows_client_id(session, body.client_order_id) {
                     self.remember(session, body.client_order_id, OrderId::NONE);
                 }
@@ -280,7 +385,7 @@ impl Orders {
                 report.reject = Some(reason);
                 Some(Report::Execution(report))
             }
-            CommandKind::CancelOrder | CommandKind::ReplaceOrder => {
+            CommandKind::CancelOrder | CommandKind::ReplaceOrder | CommandKind::ReplaceExtendedOrder => {
                 let order = self.by_id(session, body.order_id).copied();
                 if !self.knows_client_id(session, body.client_order_id) {
                     self.remember(session, body.client_order_id, OrderId::NONE);
@@ -293,7 +398,7 @@ impl Orders {
                     client_order_id: body.client_order_id,
                     original_client_order_id: original,
                     status: order.map_or(status::REJECTED, |it| it.status),
-                    replace: kind == CommandKind::ReplaceOrder,
+                    replace: kind != CommandKind::CancelOrder,
                     reason,
                     timestamp_ns: stamp.timestamp_ns,
                 }))

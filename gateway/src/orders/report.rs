@@ -1,11 +1,16 @@
 //! ExecutionReport (35=8) and OrderCancelReject (35=9).
 
+use std::num::NonZeroU64;
+
 use machine::RecordHeader;
 use protocol::{ClientOrderId, OrderId, OrderType, PriceTicks, QuantityLots, RejectReason};
 use rust_decimal::Decimal;
 
 use super::{Catalog, Order, status};
 use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
+
+/// ExecRefID: the ExecID of a fill that is taken back.
+const EXEC_REF_ID: u32 = 19;
 
 /// Where and when an event happened; makes ExecIDs.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +57,8 @@ pub struct ExecutionReport {
     pub original_client_order_id: ClientOrderId,
     /// The trade it reports.
     pub fill: Option<Fill>,
+    /// Where the trade was reported that is taken back (sequence, index), if that is known.
+    pub busted: Option<(NonZeroU64, u32)>,
     /// Why the order was rejected.
     pub reject: Option<RejectReason>,
     /// Text (58).
@@ -67,6 +74,7 @@ impl ExecutionReport {
             client_order_id: order.client_order_id,
             original_client_order_id: ClientOrderId::NONE,
             fill: None,
+            busted: None,
             reject: None,
             text: "",
         }
@@ -148,6 +156,40 @@ pub fn reject_text(reason: RejectReason) -> &'static str {
         RejectReason::InsufficientFunds => {
             "InsufficientFunds: the available balance does not cover it and its fee"
         }
+        RejectReason::AccountSuspended => "AccountSuspended: the account may cancel, and nothing else",
+        RejectReason::WrongPhase => "WrongPhase: the instrument's phase does not take such an order",
+        RejectReason::PriceOffTick => "PriceOffTick: the price is no multiple of the tick there",
+        RejectReason::QuantityOutsideRules => {
+            "QuantityOutsideRules: no multiple of the round lot, or below or above the instrument's limits"
+        }
+        RejectReason::NotionalOutsideRules => {
+            "NotionalOutsideRules: price times quantity is below or above the instrument's limits"
+        }
+        RejectReason::OutsidePriceBand => {
+            "OutsidePriceBand: the price is outside the instrument's price bands"
+        }
+        RejectReason::RiskQuantity => "RiskQuantity: above the account's largest order quantity",
+        RejectReason::RiskNotional => "RiskNotional: above the account's largest order notional",
+        RejectReason::RiskOpenOrders => "RiskOpenOrders: the account has as many open orders as it may",
+        RejectReason::RiskPosition => "RiskPosition: the account's position could become too large",
+        RejectReason::RiskPriceCollar => "RiskPriceCollar: too far from the reference price for this account",
+        RejectReason::RateLimited => "RateLimited: the account has sent as many orders as it may for now",
+        RejectReason::WouldTake => "WouldTake: a post-only order would have traded",
+        RejectReason::NoLiquidity => "NoLiquidity: there is no price on the other side, or none to follow",
+        RejectReason::NoCollar => {
+            "NoCollar: the instrument has no collar or reference price for such an order"
+        }
+        RejectReason::BudgetTooSmall => "BudgetTooSmall: the budget does not buy one lot",
+        RejectReason::TooManyConditional => {
+            "TooManyConditional: the instrument takes no more pegged, trailing or all-or-none orders"
+        }
+        RejectReason::NotReplaceable => "NotReplaceable: an order of a list cannot be replaced",
+        RejectReason::UnknownTrade => "UnknownTrade: not among the last trades",
+        RejectReason::AlreadyBusted => "AlreadyBusted: the trade was busted before",
+        RejectReason::PositionTableFull => {
+            "PositionTableFull: the exchange holds as many positions as it can"
+        }
+        RejectReason::TooManySweeps => "TooManySweeps: as many mass cancels are at work as there may be",
     }
 }
 
@@ -211,10 +253,17 @@ fn order_reject_code(reason: RejectReason) -> u64 {
     match reason {
         RejectReason::UnknownAccount => 15,
         RejectReason::UnknownInstrument => 1,
-        RejectReason::InvalidQuantity => 13,
+        RejectReason::InvalidQuantity | RejectReason::QuantityOutsideRules => 13,
+        RejectReason::WrongPhase => 2,
         RejectReason::InvalidTimeInForce => 11,
         RejectReason::DuplicateClientOrderId => 6,
-        RejectReason::NotionalTooLarge | RejectReason::InsufficientFunds => 3,
+        RejectReason::NotionalTooLarge
+        | RejectReason::InsufficientFunds
+        | RejectReason::NotionalOutsideRules
+        | RejectReason::RiskQuantity
+        | RejectReason::RiskNotional
+        | RejectReason::RiskOpenOrders
+        | RejectReason::RiskPosition => 3,
         _ => 99,
     }
 }
@@ -278,11 +327,11 @@ pub(crate) fn write_execution(
         write_quantity(writer, tags::ORDER_QTY, instrument.quantity(order.quantity_lots));
     }
     writer.character(tags::ORD_STATUS, order.status);
-    writer.character(tags::ORD_TYPE, b'0' + order.order_type);
+    writer.character(tags::ORD_TYPE, order_type_character(order.order_type));
     if version > Version::Fix40 {
         write_text(writer, tags::ORIG_CL_ORD_ID, report.original_client_order_id);
     }
-    if order.order_type == OrderType::Limit.code() {
+    if shows_price(order) {
         writer.display(tags::PRICE, instrument.price(order.price_ticks));
     }
     writer.character(tags::SIDE, b'0' + order.side);
@@ -329,12 +378,19 @@ fn write_exec_id(writer: &mut MessageWriter<'_>, report: &ExecutionReport, exec_
     }
     // Both sides of a trade may be the same session's.
     let maker = report.fill.is_some_and(|fill| fill.maker);
-    let place = u64::from(report.stamp.index) * 2 + u64::from(maker);
-    let sequence = report.stamp.sequence;
+    write_exec_number(writer, tags::EXEC_ID, report.stamp.sequence, report.stamp.index, maker);
+    if let Some((sequence, index)) = report.busted {
+        write_exec_number(writer, EXEC_REF_ID, sequence.get(), index, maker);
+    }
+}
+
+/// An ExecID from the place of its event; a number in FIX.4.0.
+fn write_exec_number(writer: &mut MessageWriter<'_>, tag: u32, sequence: u64, index: u32, maker: bool) {
+    let place = u64::from(index) * 2 + u64::from(maker);
     if writer.version() == Version::Fix40 {
-        writer.display(tags::EXEC_ID, format_args!("{sequence}{place:06}"));
+        writer.display(tag, format_args!("{sequence}{place:06}"));
     } else {
-        writer.display(tags::EXEC_ID, format_args!("{sequence}-{place}"));
+        writer.display(tag, format_args!("{sequence}-{place}"));
     }
 }
 
@@ -346,6 +402,17 @@ fn write_local_exec_id(writer: &mut MessageWriter<'_>, id: &str) {
     } else {
         writer.bytes(tags::EXEC_ID, id.as_bytes());
     }
+}
+
+/// OrdType (40): FIX's digits by value, its letters as ASCII.
+fn order_type_character(order_type: u8) -> u8 {
+    if order_type < 10 { b'0' + order_type } else { order_type }
+}
+
+/// Whether the order has a limit price of its own, and not only a worst one.
+fn shows_price(order: &Order) -> bool {
+    let of_limit = [OrderType::Limit, OrderType::StopLimit, OrderType::MarketToLimit, OrderType::Pegged];
+    of_limit.iter().any(|order_type| order_type.code() == order.order_type)
 }
 
 /// A rejected order that named no instrument, or one that cannot be expressed in decimals.

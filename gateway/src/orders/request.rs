@@ -206,10 +206,10 @@ pub(crate) fn parse_new(
     let order_type = order_type(message)?;
     let price_ticks = match order_type {
         OrderType::Limit => price(message, instrument)?,
-        OrderType::Market if message.get(tags::PRICE).is_some() => {
+        _ if message.get(tags::PRICE).is_some() => {
             return refuse(UNSUPPORTED, "a market order has no Price (44)");
         }
-        OrderType::Market => 0,
+        _ => 0,
     };
     Ok(Request {
         kind: CommandKind::NewOrder,

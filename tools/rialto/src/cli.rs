@@ -20,7 +20,7 @@ Examples:
   rialto serve --demo                 start an exchange with a FIX port and house traders, data in ./data
   rialto top                          watch its books from another terminal
   rialto replay data                  re-execute the journal and compare every event
-  rialto state data                   who owns what, and which orders rest
+  rialto state data                   who owns what, and which orders are live
   rialto journal verify data          check every byte of the journal
   rialto feed itch FILE.itch50.gz     put a NASDAQ recording through the whole exchange
 
@@ -39,7 +39,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Re-execute a journal and compare events and state hashes byte for byte.
     Replay(ReplayArgs),
-    /// Print balances and resting orders, rebuilt from a journal.
+    /// Print balances, positions, phases and live orders, rebuilt from a journal.
     State(StateArgs),
     /// Check, print, follow, compare, export or archive a journal.
     #[command(subcommand)]

@@ -14,9 +14,16 @@ use serde::Deserialize;
 
 use crate::cli::Durability;
 use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::rules::{
+    self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
+};
+use crate::settings::Setting;
 
 /// The configuration that is used when no file is given.
 pub const DEFAULT: &str = include_str!("../default.toml");
+
+/// Milliseconds between two `AdvanceTime` where the file does not say.
+const DEFAULT_ADVANCE_TIME_MS: u64 = 100;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +63,7 @@ struct File {
     data: PathBuf,
     durability: Durability,
     day_end_utc: Option<String>,
+    advance_time_ms: Option<u64>,
     limits: FileLimits,
     #[serde(default)]
     threads: BTreeMap<String, FileThread>,
@@ -70,6 +78,8 @@ struct File {
     instruments: Vec<FileInstrument>,
     accounts: Vec<FileAccount>,
     #[serde(default)]
+    risk_limits: Vec<FileRiskLimits>,
+    #[serde(default)]
     users: Vec<FileUser>,
     demo: Option<FileDemo>,
 }
@@ -83,6 +93,8 @@ struct FileLimits {
     balances: u32,
     orders: u32,
     fills_per_command: u32,
+    positions: u32,
+    recent_client_ids: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,6 +133,12 @@ struct FileInstrument {
     reference_price: Option<Decimal>,
     #[serde(default)]
     ladder_levels: u32,
+    rules: Option<FileRules>,
+    #[serde(default)]
+    ticks: Vec<FileTickRow>,
+    #[serde(default)]
+    fees: Vec<FileFeeTier>,
+    timetable: Option<FileTimetable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +148,7 @@ struct FileAccount {
     name: String,
     #[serde(default)]
     deposit: BTreeMap<String, Decimal>,
+    options: Option<FileOptions>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,6 +198,8 @@ pub struct Config {
     pub durability: Durability,
     /// Seconds after midnight UTC at which day orders end.
     pub day_end_utc_s: Option<u64>,
+    /// Milliseconds between two `AdvanceTime`, where the time can bring something; 0 for none.
+    pub advance_time_ms: u64,
     /// Table sizes of a new journal.
     pub limits: Limits,
     /// Threads by name.
@@ -195,6 +216,8 @@ pub struct Config {
     pub accounts: Vec<CreateAccount>,
     /// Deposits to make, each once.
     pub deposits: Vec<OpeningDeposit>,
+    /// Rules, tables, options and limits to bring into force.
+    pub settings: Vec<Setting>,
     /// FIX users.
     pub users: Vec<UserConfig>,
     /// Throttles of firms.
@@ -251,7 +274,8 @@ impl Checker<'_> {
             balances: file.limits.balances,
             orders: file.limits.orders,
             fills_per_command: file.limits.fills_per_command,
-            reserved: [0; 2],
+            positions: file.limits.positions,
+            recent_client_ids: file.limits.recent_client_ids,
         };
         exchange::check_limits(&limits).map_err(|error| self.invalid("limits", error.to_string()))?;
         let assets = self.assets(&file.assets)?;
@@ -260,6 +284,7 @@ impl Checker<'_> {
         self.unique("instruments", "id", instruments.iter().map(|it| it.instrument.to_string()))?;
         self.unique("instruments", "symbol", instruments.iter().map(|it| it.name.to_string()))?;
         let (accounts, deposits) = self.accounts(&file.accounts)?;
+        let settings = self.settings(&file.instruments, &instruments, &file.accounts, &file.risk_limits)?;
         let users = self.users(file.users, &file.sessions, &accounts)?;
         let day_end_utc_s = file.day_end_utc.as_deref().map(|text| self.time_of_day(text)).transpose()?;
         if file.fix.target_comp_id.is_empty()
@@ -276,6 +301,7 @@ impl Checker<'_> {
             data: file.data,
             durability: file.durability,
             day_end_utc_s,
+            advance_time_ms: file.advance_time_ms.unwrap_or(DEFAULT_ADVANCE_TIME_MS),
             limits,
             threads,
             fix_bind: file.fix.bind,
@@ -284,6 +310,7 @@ impl Checker<'_> {
             instruments,
             accounts,
             deposits,
+            settings,
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
@@ -436,11 +463,68 @@ impl Checker<'_> {
     }
 
     fn time_of_day(&self, text: &str) -> Result<u64, ConfigError> {
-        let parsed = text.split_once(':').and_then(|(hours, minutes)| {
-            let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
-            (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)
-        });
-        parsed.ok_or_else(|| self.invalid("day_end_utc", format!("{text:?} is not a time like \"21:00\"")))
+        rules::time_of_day(text)
+            .ok_or_else(|| self.invalid("day_end_utc", format!("{text:?} is not a time like \"21:00\"")))
+    }
+
+    /// Everything that may be set anew at every start. `created` are the commands of `instruments`, in order.
+    fn settings(
+        &self,
+        instruments: &[FileInstrument],
+        created: &[CreateInstrument],
+        accounts: &[FileAccount],
+        risk_limits: &[FileRiskLimits],
+    ) -> Result<Vec<Setting>, ConfigError> {
+        let mut settings = Vec::new();
+        for (it, created) in instruments.iter().zip(created) {
+            let add = |table: &str| {
+                let at = format!("instruments.{}.{table}", it.symbol);
+                move |(field, reason): Mistake| self.invalid(format!("{at}.{field}"), reason)
+            };
+            let scale = self.scale(it)?;
+            let fee_asset = |name: &str| self.assets.get(name).copied();
+            let rules = it.rules.as_ref().map(|rules| rules.command(created, &scale, fee_asset));
+            settings.extend(rules.transpose().map_err(add("rules"))?.map(Setting::Rules));
+            if !it.ticks.is_empty() {
+                let table = rules::tick_table(&it.ticks, it.id, &scale).map_err(add("ticks"))?;
+                settings.push(Setting::Ticks(table));
+            }
+            if !it.fees.is_empty() {
+                let schedule = rules::fee_schedule(&it.fees, it.id, &scale).map_err(add("fees"))?;
+                settings.push(Setting::Fees(schedule));
+            }
+            let timetable = it.timetable.as_ref().map(|timetable| timetable.command(it.id));
+            settings.extend(timetable.transpose().map_err(add("timetable"))?.map(Setting::Timetable));
+        }
+        for it in accounts {
+            let options = it.options.as_ref().map(|options| options.command(AccountId(it.id)));
+            let options = options.transpose().map_err(|(field, reason)| {
+                self.invalid(format!("accounts.{}.options.{field}", it.name), reason)
+            })?;
+            settings.extend(options.map(Setting::Options));
+        }
+        for it in risk_limits {
+            let instrument = instruments.iter().find(|instrument| instrument.symbol == it.instrument);
+            let instrument = instrument.ok_or_else(|| {
+                self.invalid(
+                    "risk_limits.instrument",
+                    format!("{:?} is not among [[instruments]]", it.instrument),
+                )
+            })?;
+            let limits = it.command(instrument.id, &self.scale(instrument)?);
+            let limits = limits.map_err(|(field, reason)| {
+                self.invalid(format!("risk_limits.{}.{field}", it.instrument), reason)
+            })?;
+            settings.push(Setting::Risk(limits));
+        }
+        let keys = settings.iter().map(|setting| format!("{:?}", setting.key()));
+        self.unique("risk_limits", "account and instrument", keys)?;
+        Ok(settings)
+    }
+
+    fn scale(&self, it: &FileInstrument) -> Result<Scale, ConfigError> {
+        let (_, quote_scale) = self.asset(&format!("instruments.{}.quote", it.symbol), &it.quote)?;
+        Ok(Scale { tick_size: it.tick_size, lot_size: it.lot_size, quote_scale })
     }
 }
 
@@ -465,6 +549,71 @@ mod tests {
         assert_eq!(bitcoin.reference_price_ticks, 6_000_000);
         assert_eq!(config.deposits.len(), 9);
         assert_eq!(config.day_end_utc_s, Some(21 * 3600));
+    }
+
+    /// The default with its examples (lines of `#` without a blank behind it) in force.
+    fn with_examples() -> String {
+        let example = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+        let lines = DEFAULT.lines().map(|line| if example(line) { &line[1..] } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_examples_of_the_default_are_valid() {
+        assert!(Config::load(None).unwrap().settings.is_empty());
+        let config = Config::parse(&with_examples(), "test.toml").unwrap();
+        let [rules, ticks, fees, timetable, options, risk] = config.settings[..] else {
+            panic!("{:?}", config.settings)
+        };
+        let Setting::Rules(rules) = rules else { panic!("{rules:?}") };
+        assert_eq!((rules.instrument, rules.min_quantity_lots, rules.max_quantity_lots), (1, 1, 10_000_000));
+        assert_eq!(
+            (rules.min_notional_minor, rules.static_band_bps, rules.collar_bps),
+            (10_000_000, 2_000, 500)
+        );
+        assert_eq!(
+            (rules.fee_asset, rules.fee_asset_rate_ppm),
+            (3, 30_000),
+            "ETH has two places more than USD"
+        );
+        assert_eq!(rules.reference_price_ticks, 6_000_000);
+        let Setting::Ticks(ticks) = ticks else { panic!("{ticks:?}") };
+        assert_eq!(
+            (ticks.count, ticks.rows[1].from_price_ticks, ticks.rows[1].tick_ticks),
+            (2, 10_000_000, 10)
+        );
+        let Setting::Fees(fees) = fees else { panic!("{fees:?}") };
+        assert_eq!((fees.tiers[1].min_volume_minor, fees.tiers[1].maker_fee_ppm), (1_000_000_000_000, -100));
+        assert!(matches!(timetable, Setting::Timetable(it) if it.closed_ns > it.closing_auction_ns));
+        assert!(
+            matches!(options, Setting::Options(it) if it.account == AccountId(4) && it.max_orders == 1_000)
+        );
+        let Setting::Risk(risk) = risk else { panic!("{risk:?}") };
+        assert_eq!(
+            (risk.account, risk.max_order_lots, risk.price_collar_bps),
+            (AccountId(0), 1_000_000, 1_000)
+        );
+    }
+
+    #[test]
+    fn mistakes_in_settings_are_named_with_their_place() {
+        for (from, to, place) in [
+            ("collar = \"0.05\"", "collar = \"2\"", "instruments.BTC/USD.rules.collar"),
+            ("fee_asset = \"ETH\"", "fee_asset = \"XYZ\"", "instruments.BTC/USD.rules.fee_asset"),
+            ("band_action = \"auction\"", "band_action = \"stop\"", "instruments.BTC/USD.rules.band_action"),
+            ("from_price = \"100000\"", "from_price = \"0.01\"", "instruments.BTC/USD.ticks.from_price"),
+            ("maker_fee = \"-0.0001\"", "maker_fee = \"-0.2\"", "instruments.BTC/USD.fees.maker_fee"),
+            ("closed = \"16:35\"", "closed = \"16:30\"", "instruments.BTC/USD.timetable.closed"),
+            ("interval_ms = 1000", "interval_ms = 0", "accounts.carol.options.interval_ms"),
+            ("max_position = \"500\"", "max_position = \"0.00001\"", "risk_limits.BTC/USD.max_position"),
+            ("\ninstrument = \"BTC/USD\"", "\ninstrument = \"XYZ\"", "risk_limits.instrument"),
+        ] {
+            let text = with_examples();
+            assert!(text.contains(from), "the examples no longer contain {from:?}");
+            let error =
+                Config::parse(&text.replacen(from, to, 1), "test.toml").err().map(|it| it.to_string());
+            assert!(error.as_deref().is_some_and(|it| it.contains(place)), "{to}: {error:?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ use protocol::{
 };
 use serde_json::{Map, Value, json};
 
+/// What a body comes to: fields by name, in order.
+type Fields = Map<String, Value>;
+
 /// A field's value as JSON.
 trait Field {
     fn json(&self) -> Value;
@@ -17,7 +20,7 @@ trait Field {
 macro_rules! plain_fields {
     ($($type:ty),+) => { $(impl Field for $type { fn json(&self) -> Value { json!(self) } })+ };
 }
-plain_fields!(u8, u16, u32, u64, i64);
+plain_fields!(u8, u16, u32, u64, i32, i64);
 
 impl Field for AccountId {
     fn json(&self) -> Value {
@@ -43,15 +46,14 @@ impl Field for ClientOrderId {
     }
 }
 
-/// The named fields of a body, in order; `field as Code` prints the code's name instead of its number.
-macro_rules! body {
-    ($record:expr, $type:ty { $($field:ident $(as $code:ident)?),+ $(,)? }) => {
-        $record.body_as::<$type>().map(|body| {
-            let mut map = Map::new();
-            $(body!(@field map, body, $field $(, $code)?);)+
-            map
-        })
-    };
+/// The named fields of a struct, in order; `field as Code` gives the code's name instead of its number.
+macro_rules! fields {
+    ($body:expr, { $($field:ident $(as $code:ident)?),* $(,)? }) => {{
+        let body = $body;
+        let mut map = Fields::new();
+        $(fields!(@field map, body, $field $(, $code)?);)*
+        map
+    }};
     (@field $map:ident, $body:ident, $field:ident) => {
         $map.insert(stringify!($field).to_string(), Field::json(&$body.$field));
     };
@@ -61,6 +63,15 @@ macro_rules! body {
     };
 }
 
+/// The same of a record's body.
+macro_rules! body {
+    ($record:expr, $type:ty { $($fields:tt)+ }) => {
+        $record.body_as::<$type>().map(|body| fields!(body, { $($fields)+ }))
+    };
+}
+
+mod special;
+
 /// Name of a record kind, or its number.
 pub fn kind_name(kind: u16) -> String {
     let name = CommandKind::from_code(kind).map(CommandKind::name);
@@ -69,9 +80,9 @@ pub fn kind_name(kind: u16) -> String {
 }
 
 /// A record's header and body as one flat JSON object. A body that is not known is given as hexadecimal bytes.
-pub fn to_json(record: Record<'_>) -> Map<String, Value> {
+pub fn to_json(record: Record<'_>) -> Fields {
     let header = record.header();
-    let mut map = Map::new();
+    let mut map = Fields::new();
     map.insert("sequence".into(), json!(header.sequence));
     map.insert("timestamp_ns".into(), json!(header.timestamp_ns));
     map.insert("gateway".into(), json!(header.source.gateway));
@@ -85,49 +96,30 @@ pub fn to_json(record: Record<'_>) -> Map<String, Value> {
     map
 }
 
-fn command_body(record: Record<'_>) -> Option<Map<String, Value>> {
+fn command_body(record: Record<'_>) -> Option<Fields> {
     match CommandKind::from_code(record.header().kind)? {
         CommandKind::CreateAsset => body!(record, CreateAsset { asset, name, scale }),
-        CommandKind::CreateInstrument => body!(
-            record,
-            CreateInstrument {
-                instrument,
-                name,
-                base_asset,
-                quote_asset,
-                quote_minor_per_tick_lot,
-                base_minor_per_lot,
-                maker_fee_ppm,
-                taker_fee_ppm,
-                reference_price_ticks,
-                ladder_levels,
-            }
-        ),
+        CommandKind::CreateInstrument => record.body_as::<CreateInstrument>().map(instrument),
         CommandKind::CreateAccount => body!(record, CreateAccount { account, name }),
         CommandKind::Deposit => body!(record, Deposit { account, asset, amount_minor, reference }),
         CommandKind::Withdraw => body!(record, Withdraw { account, asset, amount_minor, reference }),
-        CommandKind::NewOrder => body!(record, NewOrder {
-            account, instrument, client_order_id, side as Side, order_type as OrderType, price_ticks, quantity_lots,
-            time_in_force as TimeInForce, self_trade_prevention as SelfTradePrevention,
-        }),
+        CommandKind::NewOrder => record.body_as::<NewOrder>().map(new_order),
         CommandKind::CancelOrder => {
             body!(record, CancelOrder { order_id, account, instrument, client_order_id })
         }
-        CommandKind::ReplaceOrder => body!(
-            record,
-            ReplaceOrder { order_id, account, instrument, client_order_id, price_ticks, quantity_lots }
-        ),
+        CommandKind::ReplaceOrder => record.body_as::<ReplaceOrder>().map(replace_order),
         CommandKind::EndDay => body!(record, EndDay { instrument }),
+        _ => special::command_body(record),
     }
 }
 
-fn event_body(record: Record<'_>) -> Option<Map<String, Value>> {
+fn event_body(record: Record<'_>) -> Option<Fields> {
     match EventKind::from_code(record.header().kind)? {
         EventKind::Rejected => body!(record, Rejected {
             command_kind as CommandKind, reason as RejectReason, account, instrument, asset, order_id, client_order_id,
         }),
         EventKind::AssetCreated => body!(record, AssetCreated { asset, name, scale }),
-        EventKind::InstrumentCreated => instrument_created(record),
+        EventKind::InstrumentCreated => record.body_as::<InstrumentCreated>().map(|body| instrument(&body.0)),
         EventKind::AccountCreated => body!(record, AccountCreated { account, name }),
         EventKind::Deposited => {
             body!(record, Deposited { account, asset, amount_minor, balance_minor, reference })
@@ -135,10 +127,7 @@ fn event_body(record: Record<'_>) -> Option<Map<String, Value>> {
         EventKind::Withdrawn => {
             body!(record, Withdrawn { account, asset, amount_minor, balance_minor, reference })
         }
-        EventKind::OrderAccepted => body!(record, OrderAccepted {
-            order_id, account, instrument, client_order_id, side as Side, order_type as OrderType, price_ticks,
-            quantity_lots, time_in_force as TimeInForce, self_trade_prevention as SelfTradePrevention, hold_minor,
-        }),
+        EventKind::OrderAccepted => record.body_as::<OrderAccepted>().map(accepted),
         EventKind::OrderCanceled => body!(record, OrderCanceled {
             order_id, account, instrument, client_order_id, side as Side, leaves_lots, reason as CancelReason,
             released_minor,
@@ -151,26 +140,35 @@ fn event_body(record: Record<'_>) -> Option<Map<String, Value>> {
         EventKind::Trade => body!(record, Trade {
             trade_id, instrument, price_ticks, quantity_lots, quote_minor, taker_side as Side, maker_order_id,
             maker_account, maker_leaves_lots, maker_fee_minor, taker_order_id, taker_account, taker_leaves_lots,
-            taker_fee_minor,
+            taker_fee_minor, auction,
         }),
+        _ => special::event_body(record),
     }
 }
 
-fn instrument_created(record: Record<'_>) -> Option<Map<String, Value>> {
-    let it = record.body_as::<InstrumentCreated>()?.0;
-    let map = json!({
-        "instrument": it.instrument,
-        "name": it.name.as_str(),
-        "base_asset": it.base_asset,
-        "quote_asset": it.quote_asset,
-        "quote_minor_per_tick_lot": it.quote_minor_per_tick_lot,
-        "base_minor_per_lot": it.base_minor_per_lot,
-        "maker_fee_ppm": it.maker_fee_ppm,
-        "taker_fee_ppm": it.taker_fee_ppm,
-        "reference_price_ticks": it.reference_price_ticks,
-        "ladder_levels": it.ladder_levels,
-    });
-    map.as_object().cloned()
+fn instrument(it: &CreateInstrument) -> Fields {
+    fields!(it, {
+        instrument, name, base_asset, quote_asset, quote_minor_per_tick_lot, base_minor_per_lot, maker_fee_ppm,
+        taker_fee_ppm, reference_price_ticks, ladder_levels,
+    })
+}
+
+fn accepted(it: &OrderAccepted) -> Fields {
+    fields!(it, {
+        order_id, account, instrument, client_order_id, side as Side, order_type as OrderType, price_ticks,
+        quantity_lots, time_in_force as TimeInForce, self_trade_prevention as SelfTradePrevention, hold_minor,
+    })
+}
+
+fn new_order(it: &NewOrder) -> Fields {
+    fields!(it, {
+        account, instrument, client_order_id, side as Side, order_type as OrderType, price_ticks, quantity_lots,
+        time_in_force as TimeInForce, self_trade_prevention as SelfTradePrevention,
+    })
+}
+
+fn replace_order(it: &ReplaceOrder) -> Fields {
+    fields!(it, { order_id, account, instrument, client_order_id, price_ticks, quantity_lots })
 }
 
 /// One line for a person: sequence, time, kind and fields.

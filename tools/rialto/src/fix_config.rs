@@ -8,8 +8,10 @@ use gateway::dictionary::Switches;
 use gateway::fix::{Precision, Version};
 use gateway::session::{Schedule, SessionSettings};
 use gateway::{AccessSettings, GatewayLimits, UserConfig};
-use protocol::{AccountId, SelfTradePrevention};
+use protocol::AccountId;
 use serde::Deserialize;
+
+use crate::rules;
 
 /// Where a mistake is and what it is.
 pub type Mistake = (String, String);
@@ -156,8 +158,9 @@ impl FileUser {
             .settings()
             .map_err(|(field, reason)| (at(&format!("session.{field}")), reason))?;
         let access = self.access().map_err(|(field, reason)| (at(field), reason))?;
-        let prevention = self_trade_prevention(self.self_trade_prevention.as_deref())
-            .map_err(|reason| (at("self_trade_prevention"), reason))?;
+        let name = self.self_trade_prevention.as_deref().unwrap_or("cancel_newest");
+        let prevention =
+            rules::self_trade_prevention(name).map_err(|(field, reason)| (at(&field), reason))?;
         Ok(UserConfig {
             sender_comp_id: self.sender_comp_id,
             username: self.username,
@@ -187,18 +190,6 @@ impl FileUser {
             firm: self.firm.clone(),
         })
     }
-}
-
-fn self_trade_prevention(text: Option<&str>) -> Result<SelfTradePrevention, String> {
-    Ok(match text {
-        None | Some("cancel_newest") => SelfTradePrevention::CancelNewest,
-        Some("allow") => SelfTradePrevention::Allow,
-        Some("cancel_oldest") => SelfTradePrevention::CancelOldest,
-        Some("cancel_both") => SelfTradePrevention::CancelBoth,
-        Some(other) => {
-            return Err(format!("{other:?} is none of allow, cancel_newest, cancel_oldest, cancel_both"));
-        }
-    })
 }
 
 impl FileSession {

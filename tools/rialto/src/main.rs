@@ -12,6 +12,9 @@ mod latency;
 mod operator;
 mod output;
 mod plot;
+mod rules;
+mod settings;
+mod timekeeper;
 mod venue;
 
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! The operator: creates what the configuration names, and ends the trading day.
+//! The operator: creates and sets what the configuration names, ends the trading day, and tells a quiet exchange the
+//! time.
 //!
 //! It is a client of the exchange like any other, with a ring of its own (gateway 0). What exists already it learns from
 //! events, so a restart creates nothing twice.
@@ -10,20 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use machine::{Body, Record};
 use protocol::{
-    AccountCreated, AccountId, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited, EndDay,
-    InstrumentCreated, InstrumentId, RejectReason, Rejected,
+    AccountCreated, AccountId, AdvanceTime, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited,
+    EndDay, InstrumentCreated, InstrumentId, RejectReason, Rejected,
 };
 
 use crate::config::Config;
+use crate::rules::DAY_NS;
+use crate::settings::InForce;
+use crate::timekeeper::Timekeeper;
 
 /// Gateway number of the operator's ring.
 pub const GATEWAY: u16 = 0;
 
 /// [`Deposit::reference`] of deposits that come from the configuration.
 pub const OPENING_REFERENCE: u64 = u64::from_be_bytes(*b"OPENING\0");
-
-/// Nanoseconds of a day.
-const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
 /// What the journal has created so far, folded from events.
 #[derive(Debug, Default)]
@@ -32,6 +33,8 @@ pub struct Known {
     accounts: BTreeSet<AccountId>,
     instruments: Vec<CreateInstrument>,
     opening_deposits: BTreeSet<(AccountId, u32)>,
+    settings: InForce,
+    timekeeper: Timekeeper,
     last_timestamp_ns: u64,
 }
 
@@ -39,6 +42,8 @@ impl Known {
     /// Folds one event.
     pub fn apply(&mut self, event: Record<'_>) {
         self.last_timestamp_ns = event.header().timestamp_ns;
+        self.settings.apply(event);
+        self.timekeeper.on_event(event);
         if let Some(created) = event.body_as::<AssetCreated>() {
             self.assets.insert(created.asset);
         } else if let Some(created) = event.body_as::<InstrumentCreated>() {
@@ -54,7 +59,7 @@ impl Known {
 
     /// What `config` names and the journal does not have, as commands in the order in which they must be sent; and
     /// what it has with other parameters, as warnings.
-    pub fn missing(&self, config: &Config) -> (VecDeque<Wish>, Vec<String>) {
+    pub fn missing(&self, config: &Config, now_ns: u64) -> (VecDeque<Wish>, Vec<String>) {
         let mut wishes = VecDeque::new();
         let mut warnings = Vec::new();
         for asset in config.assets.iter().filter(|it| !self.assets.contains(&it.asset)) {
@@ -85,6 +90,7 @@ impl Known {
                 wishes.push_back(Wish::of(&command, format!("deposit to account {}", deposit.account)));
             }
         }
+        wishes.extend(config.settings.iter().filter_map(|wanted| self.settings.missing(wanted, now_ns)));
         (wishes, warnings)
     }
 }
@@ -116,10 +122,16 @@ pub struct Status {
     pub failure: std::sync::Mutex<Option<String>>,
 }
 
-/// Sends wishes one at a time and the day's end when it is due; the caller moves bytes and time.
+/// Sends wishes one at a time, the day's end when it is due, and the time where nothing else brings it; the caller moves
+/// bytes and time.
 pub struct Operator {
     wishes: VecDeque<Wish>,
     in_flight: Option<Wish>,
+    /// The `EndDay` in flight has left orders for another one.
+    day_orders_left: bool,
+    timekeeper: Timekeeper,
+    /// Nanoseconds between two `AdvanceTime`; 0 for none.
+    advance_time_ns: u64,
     instruments: BTreeSet<InstrumentId>,
     /// Time of day of the day's end.
     day_end_utc_s: Option<u64>,
@@ -133,13 +145,17 @@ impl Operator {
     ///
     /// A day's end that passed while the exchange was down is made up for at once: `now_ns` counts from the journal's
     /// last command.
-    pub fn new(known: &Known, wishes: VecDeque<Wish>, day_end_utc_s: Option<u64>, now_ns: u64) -> Self {
+    pub fn new(known: &Known, wishes: VecDeque<Wish>, config: &Config, now_ns: u64) -> Self {
+        let day_end_utc_s = config.day_end_utc_s;
         let since_ns = if known.last_timestamp_ns == 0 { now_ns } else { known.last_timestamp_ns };
         let status = Arc::new(Status::default());
         status.ready.store(wishes.is_empty(), Ordering::Release);
         Self {
             wishes,
             in_flight: None,
+            day_orders_left: false,
+            timekeeper: known.timekeeper.clone(),
+            advance_time_ns: config.advance_time_ms.saturating_mul(1_000_000),
             instruments: known.instruments.iter().map(|it| it.instrument).collect(),
             day_end_utc_s,
             next_day_end_ns: day_end_utc_s.map_or(u64::MAX, |time_s| next_after(since_ns, time_s)),
@@ -166,6 +182,9 @@ impl Operator {
                 self.wishes.push_back(Wish::of(&command, format!("end of day of instrument {instrument}")));
             }
         }
+        if self.wishes.is_empty() && self.timekeeper.is_due(now_ns, self.advance_time_ns) {
+            self.wishes.push_back(Wish::of(&AdvanceTime::default(), "the time".to_string()));
+        }
         self.wishes.front()
     }
 
@@ -179,16 +198,24 @@ impl Operator {
         if let Some(created) = event.body_as::<InstrumentCreated>() {
             self.instruments.insert(created.0.instrument);
         }
-        if event.header().source.gateway != GATEWAY || !event.is_last_event() {
+        self.timekeeper.on_event(event);
+        if event.header().source.gateway != GATEWAY {
+            return;
+        }
+        // What the day's end sets off (orders of lists, pegged orders) comes behind its own event.
+        if let Some(ended) = event.body_as::<DayEnded>() {
+            self.day_orders_left = ended.remaining_orders > 0;
+        }
+        if !event.is_last_event() {
             return;
         }
         let Some(wish) = self.in_flight.take() else { return };
-        if let Some(rejected) = event.body_as::<Rejected>() {
+        if let Some(rejected) = event.body_as::<Rejected>()
+            && wish.kind != AdvanceTime::KIND
+        {
             let reason = RejectReason::from_code(rejected.reason).map_or("unknown", RejectReason::name);
             self.fail(format!("{} was rejected: {reason}", wish.what));
-        } else if let Some(ended) = event.body_as::<DayEnded>()
-            && ended.remaining_orders > 0
-        {
+        } else if std::mem::take(&mut self.day_orders_left) {
             self.wishes.push_front(wish);
         }
         if self.wishes.is_empty() {
@@ -211,6 +238,7 @@ fn next_after(after_ns: u64, time_s: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Setting;
     use machine::{Context, EventBuffer, Source};
 
     fn event<T: Body>(body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
@@ -225,7 +253,7 @@ mod tests {
     fn a_restart_creates_only_what_is_missing() {
         let config = Config::load(None).unwrap();
         let mut known = Known::default();
-        let (wishes, warnings) = known.missing(&config);
+        let (wishes, warnings) = known.missing(&config, 0);
         assert_eq!(wishes.len(), 4 + 3 + 3 + 9);
         assert!(warnings.is_empty());
 
@@ -247,7 +275,7 @@ mod tests {
                 known.apply(event);
             },
         );
-        let (wishes, warnings) = known.missing(&config);
+        let (wishes, warnings) = known.missing(&config, 0);
         assert_eq!(wishes.len(), 2 + 3 + 9, "a deposit by someone else is not the opening deposit");
         assert_eq!(warnings.len(), 1);
     }
@@ -256,8 +284,8 @@ mod tests {
     fn a_rejected_wish_is_named_and_the_next_waits_for_its_answer() {
         let config = Config::load(None).unwrap();
         let known = Known::default();
-        let (wishes, _) = known.missing(&config);
-        let mut operator = Operator::new(&known, wishes, None, 0);
+        let (wishes, _) = known.missing(&config, 0);
+        let mut operator = Operator::new(&known, wishes, &Config { day_end_utc_s: None, ..config }, 0);
         assert_eq!(operator.next(0).unwrap().what, "asset USD");
         operator.sent();
         assert!(operator.next(0).is_none());
@@ -273,7 +301,8 @@ mod tests {
     fn the_day_ends_once_a_day_for_each_instrument_until_no_order_remains() {
         let mut known = Known { last_timestamp_ns: 10 * DAY_NS + 5, ..Known::default() };
         known.instruments.push(CreateInstrument { instrument: 7, ..Default::default() });
-        let mut operator = Operator::new(&known, VecDeque::new(), Some(3600), 10 * DAY_NS + 6);
+        let config = Config { day_end_utc_s: Some(3600), advance_time_ms: 0, ..Config::load(None).unwrap() };
+        let mut operator = Operator::new(&known, VecDeque::new(), &config, 10 * DAY_NS + 6);
         assert!(operator.status().ready.load(Ordering::Acquire));
         let hour = 3600 * 1_000_000_000;
         assert!(operator.next(10 * DAY_NS + hour - 1).is_none());
@@ -285,5 +314,39 @@ mod tests {
         event(&DayEnded { instrument: 7, remaining_orders: 0 }, GATEWAY, |event| operator.on_event(event));
         assert!(operator.next(10 * DAY_NS + hour).is_none());
         assert!(operator.next(11 * DAY_NS + hour).is_some());
+    }
+    #[test]
+    fn the_time_is_sent_when_nothing_else_is_and_its_refusal_is_no_failure() {
+        let config = Config { day_end_utc_s: None, ..Config::load(None).unwrap() };
+        let known = Known::default();
+        let (wishes, _) = known.missing(&config, 0);
+        let mut operator = Operator::new(&known, wishes, &config, 0);
+        for _ in 0..4 + 3 + 3 + 9 {
+            assert_ne!(operator.next(0).unwrap().kind, AdvanceTime::KIND);
+            operator.sent();
+            event(&Deposited::default(), GATEWAY, |event| operator.on_event(event));
+        }
+        assert!(operator.status().ready.load(Ordering::Acquire));
+        assert_eq!(operator.next(0).unwrap().kind, AdvanceTime::KIND);
+        operator.sent();
+        let refused = Rejected { command_kind: AdvanceTime::KIND, ..Default::default() };
+        event(&refused, GATEWAY, |event| operator.on_event(event));
+        assert!(operator.status().failure.lock().unwrap().is_none());
+        assert!(operator.next(u64::MAX / 2).is_none(), "nothing can happen: the time is not told");
+        event(&Deposited::default(), 1, |event| operator.on_event(event));
+        assert_eq!(operator.next(u64::MAX / 2).unwrap().kind, AdvanceTime::KIND);
+    }
+
+    #[test]
+    fn settings_come_last_and_only_if_they_are_not_in_force() {
+        let mut config = Config::load(None).unwrap();
+        let limits = protocol::SetRiskLimits { instrument: 1, max_open_orders: 5, ..Default::default() };
+        config.settings.push(Setting::Risk(limits));
+        let mut known = Known::default();
+        let (wishes, _) = known.missing(&config, 0);
+        assert_eq!(wishes.back().map(|wish| wish.kind), Some(protocol::SetRiskLimits::KIND));
+        event(&protocol::RiskLimitsSet(limits), GATEWAY, |event| known.apply(event));
+        let (wishes, _) = known.missing(&config, 0);
+        assert_eq!(wishes.back().map(|wish| wish.kind), Some(Deposit::KIND));
     }
 }

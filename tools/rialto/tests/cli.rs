@@ -1,7 +1,8 @@
 //! The binary as its users meet it: commands, exit codes, messages.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -199,10 +200,80 @@ fn the_state_adds_up_to_zero_for_every_asset() {
     assert_eq!(sums.len(), 2);
     assert!(sums.values().all(rust_decimal::Decimal::is_zero), "{sums:?}");
     let orders = state["orders"].as_array().expect("orders");
-    assert_eq!(orders.len(), 1);
+    assert_eq!((orders.len(), &orders[0]["place"]), (1, &"book".into()));
+    assert_eq!(state["instruments"][0]["phase"], "Continuous");
+    let positions = state["positions"].as_array().expect("positions").iter();
+    let positions =
+        positions.map(|row| row["position"].as_str().and_then(|it| it.parse().ok()).expect("decimal"));
+    let positions = positions.collect::<Vec<rust_decimal::Decimal>>();
+    assert_eq!(
+        (positions.len(), positions.iter().sum()),
+        (2, rust_decimal::Decimal::ZERO),
+        "what one bought another sold"
+    );
     assert_eq!((&orders[0]["price"], &orders[0]["leaves"]), (&"100.0100".into(), &"7".into()));
     let text = stdout(&rialto(&folder, &["top", "--data", "run", "--once"]));
     assert!(text.contains("TEST") && text.contains("100.0100"), "{text}");
+}
+
+/// Starts an exchange with this configuration, waits until it is ready, and stops it with SIGTERM.
+fn serve_once(folder: &TempDir, configuration: &str) -> Output {
+    std::fs::write(folder.path().join("my.toml"), configuration).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rialto"));
+    command.args(["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0", "--durability", "os"]);
+    command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    if lines.any(|line| line.starts_with("ready:")) {
+        let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        assert!(kill.expect("kill runs").success());
+    }
+    lines.for_each(drop);
+    child.wait_with_output().expect("it ends")
+}
+
+/// Commands of a kind in the journal of `data`.
+fn sent(folder: &TempDir, kind: &str) -> Vec<Value> {
+    let text = stdout(&rialto(folder, &["journal", "dump", "data", "--stream", "commands", "--json"]));
+    let commands = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
+    commands.filter(|command| command["kind"] == kind).collect()
+}
+
+#[test]
+fn settings_are_sent_at_a_start_and_again_only_when_they_change() {
+    let folder = folder();
+    let default = stdout(&rialto(&folder, &["config"]));
+    let example = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;
+    let lines = default.lines().map(|line| if example(line) { &line[1..] } else { line });
+    let configuration = lines.collect::<Vec<_>>().join("\n");
+    let kinds = [
+        "SetInstrumentRules",
+        "SetTickTable",
+        "SetFeeSchedule",
+        "SetTimetable",
+        "SetAccountOptions",
+        "SetRiskLimits",
+    ];
+    for (configuration, rules) in [
+        (configuration.clone(), 1),
+        (configuration.clone(), 1),
+        (configuration.replace("collar = \"0.05\"", "collar = \"0.04\""), 2),
+    ] {
+        let output = serve_once(&folder, &configuration);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        for kind in kinds {
+            let expected = if kind == "SetInstrumentRules" { rules } else { 1 };
+            assert_eq!(sent(&folder, kind).len(), expected, "{kind}");
+        }
+    }
+    assert_eq!(sent(&folder, "SetInstrumentRules")[1]["collar_bps"], 400);
+    assert_eq!(json(&rialto(&folder, &["replay", "data", "--json"]))["identical"], true);
+
+    let impossible = configuration.replace("taker_fee = \"0.0008\"", "taker_fee = \"0.002\"");
+    let output = serve_once(&folder, &impossible);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(said.contains("fee schedule of instrument 1 was rejected: InvalidParameter"), "{said}");
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub fn run(root: &Path) -> bool {
             ]));
             (tests_of(&outcome, tally::of_cargo_test(&outcome.output)), String::new())
         }),
+        step("lock-step", || lockstep(root)),
         loom(root),
         step("tidy", || {
             let findings = tidy::run(root);
@@ -104,6 +105,21 @@ fn tests(root: &Path) -> (Tally, String) {
     );
     let empty = fs::read_to_string(&report).map_or(0, |text| tally::empty_runs_in_junit(&text));
     (tests_of(&outcome, tally::of_nextest(&outcome.output).with_empty_runs(empty)), data_note(empty))
+}
+
+/// The exchange against its oracle, longer than among the tests: 10 million commands where `CI` is set, fixed seeds and
+/// fresh ones alike, 500,000 elsewhere.
+fn lockstep(root: &Path) -> (Tally, String) {
+    let each = if env::var_os("CI").is_some() { "5000000" } else { "250000" };
+    let outcome = process::run(
+        cargo(root)
+            .args(["test", "-p", "exchange", "--test", "lockstep", "--locked", "--", "--nocapture"])
+            .env("RIALTO_LOCKSTEP_COMMANDS", each),
+    );
+    (
+        tests_of(&outcome, tally::of_cargo_test(&outcome.output)),
+        format!("{each} commands in each of two tests"),
+    )
 }
 
 fn data_note(empty: usize) -> String {

@@ -1,277 +1,189 @@
-//! Holds, matching and what follows from it.
+//! An order that comes in meets the other side.
 
-use alloc::vec::Vec;
-
-use machine::{Context, EventBuffer};
+use machine::EventBuffer;
 use protocol::{
-    AccountId, CancelReason, ClientOrderId, InstrumentId, NewOrder, OrderAccepted, OrderId, OrderReplaced,
-    ReplaceOrder, Side, Trade,
+    BandAction, CancelReason, ClientOrderId, OrderDecremented, OrderType, Phase, SelfTradePrevention,
+    TimeInForce,
 };
 
-use super::{LiveOrder, NaiveExchange};
+use super::NaiveExchange;
+use super::order::{LiveOrder, Place};
 
-const FILL_OR_KILL: u8 = 4;
-const IMMEDIATE_OR_CANCEL: u8 = 3;
+/// Why matching ended with something left.
+enum Stopped {
+    /// No resting order is left that it could trade with.
+    NothingLeft,
+    /// The remainder is cancelled.
+    Cancel(CancelReason),
+    /// The next resting order is outside the price bands, and that begins an auction.
+    Volatility,
+}
 
 impl NaiveExchange {
-    /// Quote amount of a quantity at a price.
-    fn quote(&self, instrument: InstrumentId, price: i64, lots: i64) -> i128 {
-        let tick_lot = i128::from(self.instruments[&instrument].quote_minor_per_tick_lot);
-        i128::from(price) * i128::from(lots) * tick_lot
-    }
-
-    fn base(&self, instrument: InstrumentId, lots: i64) -> i128 {
-        i128::from(lots) * i128::from(self.instruments[&instrument].base_minor_per_lot)
-    }
-
-    pub(crate) fn hold_of_limit(&self, instrument: InstrumentId, side: Side, price: i64, lots: i64) -> i128 {
-        let it = &self.instruments[&instrument];
-        match side {
-            Side::Buy => {
-                let quote = self.quote(instrument, price, lots);
-                quote + part(quote, it.maker_fee_ppm.max(it.taker_fee_ppm))
-            }
-            Side::Sell => self.base(instrument, lots),
+    /// Steps 4 to 6 of a new order, for any order that is in no book and waits for nothing.
+    pub(crate) fn match_or_rest(&mut self, slot: u32, events: &mut EventBuffer) {
+        let order = self.orders[&slot].clone();
+        if self.markets[&order.instrument].phase != Phase::Continuous {
+            return self.rest(slot, events);
         }
-    }
-
-    /// What is offered now, as far as the order could take it. Under `CancelOldest` the account's own orders are not
-    /// an offer, and only as many orders count as one command may meet.
-    pub(crate) fn hold_of_market_buy(&self, it: &NewOrder) -> i128 {
-        let cancels_oldest = it.self_trade_prevention == 2;
-        let mut offers = self.queue(it.instrument, Side::Sell);
-        if cancels_oldest {
-            offers.truncate(self.limits.fills_per_command as usize);
-            offers.retain(|slot| self.orders[slot].account != it.account);
+        let fills = |lots: i64| self.available(&order, lots) == lots;
+        if order.time_in_force == TimeInForce::FillOrKill && !fills(order.leaves()) {
+            return self.cancel(slot, CancelReason::FillOrKill, ClientOrderId::NONE, events);
         }
-        let (mut wanted, mut quote) = (it.quantity_lots, 0);
-        for slot in offers {
-            let offer = &self.orders[&slot];
-            let lots = wanted.min(offer.leaves());
-            quote += self.quote(it.instrument, offer.price, lots);
-            wanted -= lots;
+        if order.terms.minimum_lots > 0 && !fills(order.terms.minimum_lots) {
+            return self.cancel(slot, CancelReason::MinimumQuantity, ClientOrderId::NONE, events);
         }
-        quote + part(quote, self.instruments[&it.instrument].taker_fee_ppm)
-    }
-
-    /// Slots of the resting orders of one side, best price first, then oldest first.
-    pub(crate) fn queue(&self, instrument: InstrumentId, side: Side) -> Vec<u32> {
-        let resting = |order: &LiveOrder| {
-            order.instrument == instrument && order.side == side && order.queued_at.is_some()
-        };
-        let orders = self.orders.iter().filter(|(_, order)| resting(order));
-        let mut slots: Vec<u32> = orders.map(|(&slot, _)| slot).collect();
-        slots.sort_by_key(|slot| {
-            let order = &self.orders[slot];
-            let price = if side == Side::Buy { -order.price } else { order.price };
-            (price, order.queued_at)
-        });
-        slots
-    }
-
-    pub(crate) fn new_order(&mut self, context: &Context, it: &NewOrder, events: &mut EventBuffer) {
-        let hold = self.hold_of_new(it);
-        let slot = self.free_slots.pop().expect("a free slot was checked for");
-        let order = LiveOrder {
-            id: OrderId(context.sequence * (1 << 24) + u64::from(slot)),
-            account: it.account,
-            instrument: it.instrument,
-            client_order_id: it.client_order_id,
-            side: if it.side == 1 { Side::Buy } else { Side::Sell },
-            is_market: it.order_type == 1,
-            time_in_force: it.time_in_force,
-            self_trade_prevention: it.self_trade_prevention,
-            price: it.price_ticks,
-            quantity: it.quantity_lots,
-            filled: 0,
-            hold,
-            queued_at: None,
-        };
-        let instrument = self.instruments[&it.instrument];
-        self.funds_mut(it.account, instrument.base_asset);
-        self.funds_mut(it.account, instrument.quote_asset);
-        self.funds_mut(AccountId::FEES, instrument.quote_asset);
-        let (account, asset) = self.hold_key(&order);
-        self.funds_mut(account, asset).held += hold;
-        events.push(&OrderAccepted {
-            order_id: order.id,
-            price_ticks: it.price_ticks,
-            quantity_lots: it.quantity_lots,
-            hold_minor: hold as i64,
-            account: it.account,
-            instrument: it.instrument,
-            client_order_id: it.client_order_id,
-            side: it.side,
-            order_type: it.order_type,
-            time_in_force: it.time_in_force,
-            self_trade_prevention: it.self_trade_prevention,
-        });
-        self.orders.insert(slot, order);
-        if it.time_in_force == FILL_OR_KILL && !self.clone().fills_in_full(slot) {
-            return self.cancel(slot, CancelReason::FillOrKill.code(), ClientOrderId::NONE, events);
+        if order.is_all_or_none() && !fills(order.leaves()) {
+            return self.rest(slot, events);
         }
-        self.match_and_rest(slot, events);
-    }
-
-    /// Whether matching leaves nothing. Tried on a copy.
-    fn fills_in_full(mut self, slot: u32) -> bool {
-        let mut events = EventBuffer::with_capacity(160 * (self.limits.fills_per_command as usize + 2));
-        events.begin(&Context::default());
-        self.match_order(slot, &mut events);
-        self.orders[&slot].leaves() == 0
-    }
-
-    pub(crate) fn replace_order(&mut self, it: &ReplaceOrder, events: &mut EventBuffer) {
-        let slot = it.order_id.slot();
-        let old = self.orders[&slot].clone();
-        let leaves = it.quantity_lots - old.filled;
-        let hold = self.hold_of_limit(old.instrument, old.side, it.price_ticks, leaves);
-        let (account, asset) = self.hold_key(&old);
-        self.funds_mut(account, asset).held += hold - old.hold;
-        let keeps_place = it.price_ticks == old.price && it.quantity_lots < old.quantity;
-        let named = !it.client_order_id.is_none();
-        let new = LiveOrder {
-            price: it.price_ticks,
-            quantity: it.quantity_lots,
-            hold,
-            client_order_id: if named { it.client_order_id } else { old.client_order_id },
-            queued_at: old.queued_at.filter(|_| keeps_place),
-            ..old
-        };
-        events.push(&OrderReplaced {
-            order_id: new.id,
-            price_ticks: new.price,
-            quantity_lots: new.quantity,
-            leaves_lots: leaves,
-            hold_minor: hold as i64,
-            account,
-            instrument: new.instrument,
-            client_order_id: new.client_order_id,
-            side: new.side.code(),
-            kept_priority: u8::from(keeps_place),
-            reserved: [0; 2],
-        });
-        self.orders.insert(slot, new);
-        if !keeps_place {
-            self.match_and_rest(slot, events);
-        }
-    }
-
-    /// Matches a live order that is not in the book; what is left rests or is cancelled.
-    fn match_and_rest(&mut self, slot: u32, events: &mut EventBuffer) {
         let stopped = self.match_order(slot, events);
-        let order = &self.orders[&slot];
-        if order.leaves() == 0 {
-            self.end_order(slot);
-        } else if let Some(reason) = stopped {
-            self.cancel(slot, reason.code(), ClientOrderId::NONE, events);
-        } else if order.is_market || order.time_in_force == IMMEDIATE_OR_CANCEL {
-            self.cancel(slot, CancelReason::ImmediateOrCancel.code(), ClientOrderId::NONE, events);
+        if self.orders.get(&slot).is_none_or(|now| now.id != order.id) {
+            return; // It lost its last lots to self-trade prevention.
+        }
+        let may_rest = order.time_in_force != TimeInForce::ImmediateOrCancel
+            && order.time_in_force != TimeInForce::FillOrKill
+            && (!order.has_worst_price() || order.is_for_auction());
+        if self.orders[&slot].leaves() == 0 {
+            self.end_order(slot, true);
+        } else if let Stopped::Cancel(reason) = stopped {
+            self.cancel(slot, reason, ClientOrderId::NONE, events);
+        } else if may_rest {
+            self.rest(slot, events);
+        } else if let Stopped::Volatility = stopped {
+            self.cancel(slot, CancelReason::PriceBand, ClientOrderId::NONE, events);
         } else {
-            self.queue_clock += 1;
-            let clock = self.queue_clock;
-            self.orders.get_mut(&slot).expect("it is live").queued_at = Some(clock);
+            self.cancel(slot, CancelReason::ImmediateOrCancel, ClientOrderId::NONE, events);
+        }
+        if let Stopped::Volatility = stopped {
+            self.interrupt(order.instrument, events);
         }
     }
 
-    /// Step 5 of a new order. Returns why the remainder must be cancelled, if it must.
-    fn match_order(&mut self, slot: u32, events: &mut EventBuffer) -> Option<CancelReason> {
+    /// The resting order that comes next: an all-or-none order is passed over unless it can be taken in full.
+    fn next_maker(&self, taker: &LiveOrder) -> Option<u32> {
+        let queue = self.queue(taker.instrument, taker.side.opposite());
+        queue.into_iter().find(|slot| {
+            let maker = &self.orders[slot];
+            !maker.is_all_or_none() || taker.leaves() >= maker.leaves()
+        })
+    }
+
+    /// Step 5.
+    fn match_order(&mut self, slot: u32, events: &mut EventBuffer) -> Stopped {
+        let bands = self.bands(self.orders[&slot].instrument);
         let mut met = 0;
         loop {
-            let taker = self.orders[&slot].clone();
-            if taker.leaves() == 0 {
-                return None;
-            }
-            let maker_slot = *self.queue(taker.instrument, taker.side.opposite()).first()?;
+            let Some(taker) = self.orders.get(&slot).cloned().filter(|taker| taker.leaves() > 0) else {
+                return Stopped::NothingLeft;
+            };
+            let next = self.next_maker(&taker);
+            let next = next.filter(|maker| taker.accepts(self.orders[maker].book_price));
+            let Some(maker_slot) = next else { return Stopped::NothingLeft };
             let maker = self.orders[&maker_slot].clone();
-            let too_dear = taker.side == Side::Buy && maker.price > taker.price;
-            let too_cheap = taker.side == Side::Sell && maker.price < taker.price;
-            if !taker.is_market && (too_dear || too_cheap) {
-                return None;
+            if !bands.allow(maker.book_price) {
+                let action = self.markets[&taker.instrument].rules.band_action;
+                let rejects = action == BandAction::Reject.code();
+                return if rejects { Stopped::Cancel(CancelReason::PriceBand) } else { Stopped::Volatility };
             }
             if met == self.limits.fills_per_command {
-                return Some(CancelReason::FillLimit);
+                return Stopped::Cancel(CancelReason::FillLimit);
+            }
+            let own = maker.account == taker.account;
+            let mode = self.mode(taker.account, taker.self_trade_prevention);
+            let mode = if own { mode } else { SelfTradePrevention::Allow };
+            if mode == SelfTradePrevention::CancelNewest {
+                return Stopped::Cancel(CancelReason::SelfTrade);
             }
             met += 1;
-            match (maker.account == taker.account, taker.self_trade_prevention) {
-                (true, 1) => return Some(CancelReason::SelfTrade),
-                (true, 2) => {
-                    self.cancel(maker_slot, CancelReason::SelfTrade.code(), ClientOrderId::NONE, events)
+            self.steps += 1;
+            match mode {
+                SelfTradePrevention::CancelOldest => {
+                    self.cancel(maker_slot, CancelReason::SelfTrade, ClientOrderId::NONE, events);
                 }
-                (true, 3) => {
-                    self.cancel(maker_slot, CancelReason::SelfTrade.code(), ClientOrderId::NONE, events);
-                    return Some(CancelReason::SelfTrade);
+                SelfTradePrevention::CancelBoth => {
+                    self.cancel(maker_slot, CancelReason::SelfTrade, ClientOrderId::NONE, events);
+                    return Stopped::Cancel(CancelReason::SelfTrade);
                 }
-                _ => self.trade(maker_slot, slot, events),
+                SelfTradePrevention::DecrementAndCancel => self.decrement_both(maker_slot, slot, events),
+                _ => {
+                    let lots = maker.shown().min(taker.leaves());
+                    self.trade(maker_slot, slot, lots, maker.book_price, false, events);
+                    self.after_maker(maker_slot, true, events);
+                }
             }
         }
     }
 
-    fn trade(&mut self, maker_slot: u32, taker_slot: u32, events: &mut EventBuffer) {
-        let (maker, taker) = (self.orders[&maker_slot].clone(), self.orders[&taker_slot].clone());
-        let instrument = self.instruments[&maker.instrument];
-        let lots = maker.leaves().min(taker.leaves());
-        let quote = self.quote(maker.instrument, maker.price, lots);
-        let base = self.base(maker.instrument, lots);
-        let maker_fee = part(quote, instrument.maker_fee_ppm);
-        let taker_fee = part(quote, instrument.taker_fee_ppm);
-
-        self.fill(maker_slot, lots, 0);
-        self.fill(taker_slot, lots, if taker.side == Side::Buy { quote + taker_fee } else { base });
-        let (buyer, seller) = match taker.side {
-            Side::Buy => (taker.account, maker.account),
-            Side::Sell => (maker.account, taker.account),
-        };
-        self.funds_mut(buyer, instrument.quote_asset).balance -= quote;
-        self.funds_mut(seller, instrument.quote_asset).balance += quote;
-        self.funds_mut(seller, instrument.base_asset).balance -= base;
-        self.funds_mut(buyer, instrument.base_asset).balance += base;
-        self.funds_mut(maker.account, instrument.quote_asset).balance -= maker_fee;
-        self.funds_mut(taker.account, instrument.quote_asset).balance -= taker_fee;
-        self.funds_mut(AccountId::FEES, instrument.quote_asset).balance += maker_fee + taker_fee;
-
-        self.last_trade_id += 1;
-        events.push(&Trade {
-            trade_id: self.last_trade_id,
-            maker_order_id: maker.id,
-            taker_order_id: taker.id,
-            price_ticks: maker.price,
-            quantity_lots: lots,
-            quote_minor: quote as i64,
-            maker_fee_minor: maker_fee as i64,
-            taker_fee_minor: taker_fee as i64,
-            maker_leaves_lots: maker.leaves() - lots,
-            taker_leaves_lots: taker.leaves() - lots,
-            maker_account: maker.account,
-            taker_account: taker.account,
-            instrument: maker.instrument,
-            taker_side: taker.side.code(),
-            reserved: [0; 3],
-        });
-        if maker.leaves() == lots {
-            self.end_order(maker_slot);
+    /// A resting order whose last lots are gone ends; an iceberg whose shown part is gone shows the next slice.
+    pub(crate) fn after_maker(&mut self, slot: u32, traded: bool, events: &mut EventBuffer) {
+        if self.orders[&slot].leaves() == 0 {
+            self.end_order(slot, traded);
+        } else if self.orders[&slot].shown() == 0 {
+            let clock = self.tick();
+            let order = self.order_mut(slot);
+            let variation = i64::from(order.terms.display_variation_lots);
+            let (least, most) = (order.terms.display_lots - variation, order.terms.display_lots + variation);
+            order.refills = order.refills.wrapping_add(GOLDEN);
+            let draw = mixed(order.refills) % (most - least + 1) as u64;
+            order.reserve -= order.reserve.min(least + draw as i64);
+            order.place = Place::Book(clock);
+            self.say_shown(slot, events);
         }
     }
 
-    /// Fills part of an order and shrinks its hold to what its leaves need. A market order's hold shrinks by what the
-    /// fill took.
-    fn fill(&mut self, slot: u32, lots: i64, market_cost: i128) {
-        let mut order = self.orders[&slot].clone();
-        order.filled += lots;
-        let needed = if order.is_market {
-            order.hold - market_cost
-        } else {
-            self.hold_of_limit(order.instrument, order.side, order.price, order.leaves())
+    /// Two orders of one account lose the smaller quantity of the two.
+    fn decrement_both(&mut self, maker_slot: u32, taker_slot: u32, events: &mut EventBuffer) {
+        let lots = self.orders[&maker_slot].shown().min(self.orders[&taker_slot].leaves());
+        self.decrement(maker_slot, lots, events);
+        self.decrement(taker_slot, lots, events);
+        self.after_maker(maker_slot, false, events);
+        if self.orders[&taker_slot].leaves() == 0 {
+            self.end_order(taker_slot, false);
+        }
+    }
+
+    fn decrement(&mut self, slot: u32, lots: i64, events: &mut EventBuffer) {
+        self.order_mut(slot).quantity -= lots;
+        let order = self.orders[&slot].clone();
+        let other = order.pair.filter(|_| order.holds_for_pair).and_then(|other| self.slot_of(other));
+        let for_other = other.map_or(0, |other| self.need_of(&self.orders[&other]));
+        let hold = match order.leaves() {
+            0 => 0,
+            _ if order.hold_is_spent => order.hold,
+            _ => self.need_of(&order).max(for_other),
         };
-        let (account, asset) = self.hold_key(&order);
-        self.funds_mut(account, asset).held -= order.hold - needed;
-        order.hold = needed;
-        self.orders.insert(slot, order);
+        self.set_hold(slot, hold);
+        events.push(&OrderDecremented {
+            order_id: order.id,
+            quantity_lots: lots,
+            leaves_lots: order.leaves(),
+            hold_minor: hold as i64,
+            account: order.account,
+            instrument: order.instrument,
+            side: order.side.code(),
+            reserved: [0; 7],
+        });
     }
 }
 
-/// A fee in millionths, rounded down. In two steps, since an order that is far too large would overflow in one.
-fn part(quote: i128, fee_ppm: u32) -> i128 {
-    let (whole, rest) = (quote / 1_000_000, quote % 1_000_000);
-    whole * i128::from(fee_ppm) + rest * i128::from(fee_ppm) / 1_000_000
+impl LiveOrder {
+    /// An order of this kind is for an auction: its remainder rests although its limit is a worst price.
+    pub(crate) fn is_for_auction(&self) -> bool {
+        self.order_type == OrderType::Market
+            && matches!(self.time_in_force, TimeInForce::AtTheOpening | TimeInForce::AtTheClose)
+    }
+}
+
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// splitmix64's output for a state that has been advanced.
+fn mixed(state: u64) -> u64 {
+    let once = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let twice = (once ^ once >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    twice ^ twice >> 31
+}
+
+/// The first number of splitmix64 from a state.
+pub(crate) fn splitmix64(state: u64) -> u64 {
+    mixed(state.wrapping_add(GOLDEN))
 }

@@ -1,47 +1,43 @@
 //! The exchange a second time: slow, obvious, and the judge of the other one.
 //!
-//! Written from `docs/exchange.md` alone. It shares no code with the fast exchange but the records: its book is a scan
-//! over all orders, its money is `i128`, its hold is stored and not recomputed, and whether a fill-or-kill order can
-//! fill is found out by trying it on a copy of everything.
+//! Written from `docs/exchange.md` alone. It shares no code with the fast exchange but the records: its books are scans
+//! over all orders, its money is `i128`, its holds are stored and not recomputed, and its auction price is found by
+//! trying every price at which something changes.
 
+mod administration;
+mod auctions;
+mod available;
 mod checks;
+mod fees;
+mod form;
+mod lists;
 mod matching;
+mod names;
+mod order;
+mod orders;
+mod phases;
+mod queries;
+mod replace;
+mod rules;
+mod settling;
+mod sweeps;
+mod terms;
+mod trade;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
 use machine::{Context, EventBuffer, Record, StateHasher, StateMachine};
 use protocol::{
-    AccountCreated, AccountId, AssetCreated, AssetId, CancelOrder, ClientOrderId, CommandKind, CreateAccount,
-    CreateAsset, CreateInstrument, DayEnded, Deposit, Deposited, EndDay, InstrumentCreated, InstrumentId,
-    Limits, Name, NewOrder, OrderCanceled, OrderId, Rejected, ReplaceOrder, Side, Withdraw, Withdrawn,
+    AccountId, AssetId, ClientOrderId, CreateAsset, CreateInstrument, InstrumentId, Limits, OrderId, Phase,
+    Rejected, SetAccountOptions, SetFeeSchedule, SetInstrumentRules, SetRiskLimits, SetTickTable,
 };
 
-/// A live order.
-#[derive(Clone, Debug)]
-pub(crate) struct LiveOrder {
-    pub(crate) id: OrderId,
-    pub(crate) account: AccountId,
-    pub(crate) instrument: InstrumentId,
-    pub(crate) client_order_id: ClientOrderId,
-    pub(crate) side: Side,
-    pub(crate) is_market: bool,
-    pub(crate) time_in_force: u8,
-    pub(crate) self_trade_prevention: u8,
-    pub(crate) price: i64,
-    pub(crate) quantity: i64,
-    pub(crate) filled: i64,
-    /// What is held for it now.
-    pub(crate) hold: i128,
-    /// Place in time among resting orders; `None` while it is not in the book.
-    pub(crate) queued_at: Option<u64>,
-}
+use order::LiveOrder;
+pub use queries::SeenOrder;
 
-impl LiveOrder {
-    pub(crate) fn leaves(&self) -> i64 {
-        self.quantity - self.filled
-    }
-}
+pub(crate) const MAX_AMOUNT: i128 = (1 << 62) - 1;
+pub(crate) const MAX_40_BITS: i64 = (1 << 40) - 1;
 
 /// Balance and hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,22 +46,119 @@ pub(crate) struct Funds {
     pub(crate) held: i128,
 }
 
+/// A client account.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) suspended: bool,
+    pub(crate) options: SetAccountOptions,
+    /// When the interval of its message rate began, and how many orders it has sent since.
+    pub(crate) interval: Option<(u64, u32)>,
+}
+
+/// What a list still has to do on its instrument.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ListWork {
+    /// The other order of a pair goes.
+    CancelOther(OrderId),
+    /// These become active.
+    Free([OrderId; 2]),
+    /// These will never become active.
+    End([OrderId; 2]),
+}
+
+/// An uncross at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uncross {
+    pub(crate) price: i64,
+    /// The phase that follows, its end, and whether the timetable asks for it.
+    pub(crate) phase: Phase,
+    pub(crate) until_ns: u64,
+    pub(crate) by_timetable: bool,
+}
+
+/// An instrument with all that has been set for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Market {
+    pub(crate) created: CreateInstrument,
+    pub(crate) rules: SetInstrumentRules,
+    pub(crate) ticks: SetTickTable,
+    pub(crate) schedule: SetFeeSchedule,
+    /// Begin of each phase, in order, and which of them is the next.
+    pub(crate) timetable: Vec<(u128, Phase)>,
+    pub(crate) next_entry: usize,
+    pub(crate) repeat_ns: u64,
+    pub(crate) phase: Phase,
+    /// When Continuous follows; 0 for never.
+    pub(crate) until_ns: u64,
+    /// 0 for none.
+    pub(crate) reference: i64,
+    /// Price of the last trade; 0 for none.
+    pub(crate) last_trade: i64,
+    /// Lowest and highest trade that counts for stops.
+    pub(crate) trades: Option<(i64, i64)>,
+    pub(crate) uncross: Option<Uncross>,
+    pub(crate) list_work: VecDeque<ListWork>,
+    /// Price, paired quantity and imbalance given last in this phase.
+    pub(crate) indicative: Option<(i64, i64, i64)>,
+}
+
+/// A mass cancel at work.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MassSweep {
+    pub(crate) begun_sequence: u64,
+    pub(crate) wish: protocol::MassCancel,
+    pub(crate) next_slot: u32,
+    pub(crate) canceled: u32,
+}
+
+/// The sweep of orders whose auction or day is over: by instrument and time in force, those entered before a command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PhaseSweep {
+    pub(crate) ends: BTreeMap<(InstrumentId, u8), u64>,
+    pub(crate) next_slot: u32,
+}
+
+/// A trade that can be busted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PastTrade {
+    pub(crate) trade: protocol::Trade,
+    /// In what and how much, as it was paid.
+    pub(crate) maker_fee: (AssetId, i128),
+    pub(crate) taker_fee: (AssetId, i128),
+    pub(crate) busted: bool,
+}
+
 /// The naive exchange: same commands, same events as [`crate::Exchange`].
 #[derive(Clone)]
 pub struct NaiveExchange {
     pub(crate) limits: Limits,
     pub(crate) assets: BTreeMap<AssetId, CreateAsset>,
-    pub(crate) instruments: BTreeMap<InstrumentId, CreateInstrument>,
-    pub(crate) accounts: BTreeMap<AccountId, Name>,
+    pub(crate) markets: BTreeMap<InstrumentId, Market>,
+    pub(crate) accounts: BTreeMap<AccountId, Account>,
     /// Pairs that have been used, FEES included; WORLD's are computed.
     pub(crate) funds: BTreeMap<(AccountId, AssetId), Funds>,
+    pub(crate) positions: BTreeMap<(AccountId, InstrumentId), i128>,
+    pub(crate) risk: BTreeMap<(AccountId, InstrumentId), SetRiskLimits>,
+    /// What an account traded in a quote asset, by UTC day.
+    pub(crate) volumes: BTreeMap<(AccountId, AssetId), BTreeMap<u64, i128>>,
     /// By slot.
     pub(crate) orders: BTreeMap<u32, LiveOrder>,
     /// Free slots; the next one is last.
     pub(crate) free_slots: Vec<u32>,
+    /// Client order ids of ended orders, the oldest first.
+    pub(crate) recent_ids: VecDeque<(AccountId, ClientOrderId)>,
+    pub(crate) past_trades: BTreeMap<u64, PastTrade>,
     pub(crate) last_trade_id: u64,
     /// Counts the times that an order went to the end of a queue.
-    pub(crate) queue_clock: u64,
+    pub(crate) clock: u64,
+    /// Instruments with work left, in the order in which they were left with it.
+    pub(crate) unsettled: VecDeque<InstrumentId>,
+    pub(crate) phase_sweep: Option<PhaseSweep>,
+    pub(crate) mass_sweeps: VecDeque<MassSweep>,
+    /// The command being applied, the steps it has taken and the slots it has swept.
+    pub(crate) now: Context,
+    pub(crate) steps: u32,
+    pub(crate) swept_slots: u32,
 }
 
 impl NaiveExchange {
@@ -75,150 +168,70 @@ impl NaiveExchange {
         Self {
             limits,
             assets: BTreeMap::new(),
-            instruments: BTreeMap::new(),
+            markets: BTreeMap::new(),
             accounts: BTreeMap::new(),
             funds: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            risk: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             orders: BTreeMap::new(),
             free_slots: (0..limits.orders).rev().collect(),
+            recent_ids: VecDeque::new(),
+            past_trades: BTreeMap::new(),
             last_trade_id: 0,
-            queue_clock: 0,
+            clock: 0,
+            unsettled: VecDeque::new(),
+            phase_sweep: None,
+            mass_sweeps: VecDeque::new(),
+            now: Context::default(),
+            steps: 0,
+            swept_slots: 0,
         }
     }
 
-    /// Balance and hold of every used pair, by account and asset.
-    pub fn balances(&self) -> impl Iterator<Item = (AccountId, AssetId, i128, i128)> {
-        self.funds.iter().map(|(&(account, asset), funds)| (account, asset, funds.balance, funds.held))
+    pub(crate) fn has_steps(&self) -> bool {
+        self.steps < self.limits.fills_per_command
     }
 
-    /// Ids of the resting orders of one side of a book, best first.
-    #[must_use]
-    pub fn book(&self, instrument: InstrumentId, side: Side) -> Vec<OrderId> {
-        self.queue(instrument, side).iter().map(|slot| self.orders[slot].id).collect()
+    /// The clock's next reading: who reads it later waits behind.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
     }
 
     pub(crate) fn funds_mut(&mut self, account: AccountId, asset: AssetId) -> &mut Funds {
         self.funds.entry((account, asset)).or_default()
     }
 
-    /// What all accounts but WORLD own of an asset.
-    pub(crate) fn total(&self, asset: AssetId) -> i128 {
-        self.funds.iter().filter(|(key, _)| key.1 == asset).map(|(_, funds)| funds.balance).sum()
+    pub(crate) fn market_mut(&mut self, instrument: InstrumentId) -> &mut Market {
+        self.markets.get_mut(&instrument).expect("it was checked for")
     }
 
-    /// Which asset, and so which balance, an order's hold is on.
-    pub(crate) fn hold_key(&self, order: &LiveOrder) -> (AccountId, AssetId) {
-        let instrument = &self.instruments[&order.instrument];
-        let asset = if order.side == Side::Buy { instrument.quote_asset } else { instrument.base_asset };
-        (order.account, asset)
+    pub(crate) fn order_mut(&mut self, slot: u32) -> &mut LiveOrder {
+        self.orders.get_mut(&slot).expect("it is live")
     }
 
-    /// Ends a live order: what it holds is free, its slot goes on top. Returns it as it was.
-    pub(crate) fn end_order(&mut self, slot: u32) -> LiveOrder {
-        let order = self.orders.remove(&slot).expect("it is live");
-        let (account, asset) = self.hold_key(&order);
-        self.funds_mut(account, asset).held -= order.hold;
-        self.free_slots.push(slot);
-        order
+    /// The slot of a live order.
+    pub(crate) fn slot_of(&self, id: OrderId) -> Option<u32> {
+        self.orders.get(&id.slot()).filter(|order| order.id == id).map(|_| id.slot())
     }
 
-    /// Ends a live order with something left and says so.
-    pub(crate) fn cancel(&mut self, slot: u32, reason: u8, client: ClientOrderId, events: &mut EventBuffer) {
-        let order = self.end_order(slot);
-        events.push(&OrderCanceled {
-            order_id: order.id,
-            leaves_lots: order.leaves(),
-            released_minor: order.hold as i64,
-            account: order.account,
-            instrument: order.instrument,
-            client_order_id: client,
-            side: order.side.code(),
-            reason,
-            reserved: [0; 2],
-        });
-    }
-
-    fn deposit(&mut self, command: &Deposit, events: &mut EventBuffer) {
-        let Deposit { amount_minor, reference, account, asset } = *command;
-        let funds = self.funds_mut(account, asset);
-        funds.balance += i128::from(amount_minor);
-        let balance_minor = funds.balance as i64;
-        events.push(&Deposited { amount_minor, reference, balance_minor, account, asset });
-    }
-
-    fn withdraw(&mut self, command: &Withdraw, events: &mut EventBuffer) {
-        let Withdraw { amount_minor, reference, account, asset } = *command;
-        let funds = self.funds_mut(account, asset);
-        funds.balance -= i128::from(amount_minor);
-        let balance_minor = funds.balance as i64;
-        events.push(&Withdrawn { amount_minor, reference, balance_minor, account, asset });
-    }
-
-    fn end_day(&mut self, instrument: InstrumentId, events: &mut EventBuffer) {
-        let is_day = |order: &LiveOrder| order.instrument == instrument && order.time_in_force == 0;
-        let orders = self.orders.iter().filter(|(_, order)| is_day(order));
-        let slots: Vec<u32> = orders.map(|(&slot, _)| slot).collect();
-        let limit = self.limits.fills_per_command as usize;
-        for &slot in slots.iter().take(limit) {
-            self.cancel(slot, 5, ClientOrderId::NONE, events);
-        }
-        let remaining_orders = slots.len().saturating_sub(limit) as u32;
-        events.push(&DayEnded { instrument, remaining_orders });
-    }
-
-    /// Does what a command that passed all checks asks for.
-    fn perform(&mut self, context: &Context, command: Record<'_>, events: &mut EventBuffer) {
-        if let Some(create) = command.body_as::<CreateAsset>() {
-            self.assets.insert(create.asset, *create);
-            let CreateAsset { asset, scale, reserved, name } = *create;
-            events.push(&AssetCreated { asset, scale, reserved, name });
-        } else if let Some(create) = command.body_as::<CreateInstrument>() {
-            self.instruments.insert(create.instrument, *create);
-            events.push(&InstrumentCreated(*create));
-        } else if let Some(create) = command.body_as::<CreateAccount>() {
-            self.accounts.insert(create.account, create.name);
-            let CreateAccount { account, reserved, name } = *create;
-            events.push(&AccountCreated { account, reserved, name });
-        } else if let Some(deposit) = command.body_as::<Deposit>() {
-            self.deposit(deposit, events);
-        } else if let Some(withdraw) = command.body_as::<Withdraw>() {
-            self.withdraw(withdraw, events);
-        } else if let Some(order) = command.body_as::<NewOrder>() {
-            self.new_order(context, order, events);
-        } else if let Some(cancel) = command.body_as::<CancelOrder>() {
-            self.cancel(cancel.order_id.slot(), 1, cancel.client_order_id, events);
-        } else if let Some(replace) = command.body_as::<ReplaceOrder>() {
-            self.replace_order(replace, events);
-        } else if let Some(end_day) = command.body_as::<EndDay>() {
-            self.end_day(end_day.instrument, events);
+    /// From here on the instrument has work left.
+    pub(crate) fn leave_work(&mut self, instrument: InstrumentId) {
+        if !self.unsettled.contains(&instrument) {
+            self.unsettled.push_back(instrument);
         }
     }
 
-    /// What the command names, for its rejection.
-    fn named(command: Record<'_>) -> Rejected {
-        let mut named = Rejected::default();
-        if let Some(it) = command.body_as::<CreateAsset>() {
-            named.asset = it.asset;
-        } else if let Some(it) = command.body_as::<CreateInstrument>() {
-            (named.instrument, named.asset) = (it.instrument, it.base_asset);
-        } else if let Some(it) = command.body_as::<CreateAccount>() {
-            named.account = it.account;
-        } else if let Some(it) = command.body_as::<Deposit>() {
-            (named.account, named.asset) = (it.account, it.asset);
-        } else if let Some(it) = command.body_as::<Withdraw>() {
-            (named.account, named.asset) = (it.account, it.asset);
-        } else if let Some(it) = command.body_as::<NewOrder>() {
-            (named.account, named.instrument, named.client_order_id) =
-                (it.account, it.instrument, it.client_order_id);
-        } else if let Some(it) = command.body_as::<CancelOrder>() {
-            (named.order_id, named.account) = (it.order_id, it.account);
-            (named.instrument, named.client_order_id) = (it.instrument, it.client_order_id);
-        } else if let Some(it) = command.body_as::<ReplaceOrder>() {
-            (named.order_id, named.account) = (it.order_id, it.account);
-            (named.instrument, named.client_order_id) = (it.instrument, it.client_order_id);
-        } else if let Some(it) = command.body_as::<EndDay>() {
-            named.instrument = it.instrument;
+    /// Work, while there are steps: instruments with work left, then sweeps, then (in catch-up) what the time brought.
+    fn work(&mut self, with_time: bool, events: &mut EventBuffer) {
+        while self.has_steps() {
+            if let Some(&instrument) = self.unsettled.front() {
+                self.settle(instrument, events);
+            } else if !(self.sweep(events) || with_time && self.time_passes(events)) {
+                return;
+            }
         }
-        named
     }
 }
 
@@ -226,12 +239,14 @@ impl StateMachine for NaiveExchange {
     const NAME: &'static str = "exchange";
 
     fn apply(&mut self, context: &Context, command: Record<'_>, events: &mut EventBuffer) {
-        match self.reasons(context, command).into_iter().min() {
-            Some(reason) => {
+        (self.now, self.steps, self.swept_slots) = (*context, 0, 0);
+        self.work(true, events);
+        match self.run(command, events) {
+            Ok(()) => self.work(false, events),
+            Err(rejected) => {
                 let command_kind = command.header().kind;
-                events.push(&Rejected { reason: reason.code(), command_kind, ..Self::named(command) });
+                events.push(&Rejected { command_kind, ..rejected });
             }
-            None => self.perform(context, command, events),
         }
     }
 
@@ -243,19 +258,20 @@ impl StateMachine for NaiveExchange {
             hasher.write_value(&[balance, held]);
         }
         for order in self.orders.values() {
-            hasher.write_value(&[order.id.0, order.price as u64, order.leaves() as u64]);
+            hasher.write_value(&[order.id.0, order.price as u64, order.leaves() as u64, order.clock()]);
+        }
+        for (&instrument, market) in &self.markets {
+            hasher.write_value(&[u64::from(instrument), u64::from(market.phase.code()), market.until_ns]);
         }
         hasher.write_value(&self.last_trade_id);
         hasher.finish()
     }
 
+    /// Catch-up and follow-up end within one matching of the limit, each order of a batch matches once more, and no
+    /// step gives more than 400 bytes; then an answer for each order of a list and an indicative price for each
+    /// instrument.
     fn max_event_bytes(&self) -> usize {
-        // Accepted or replaced, each fill, and a cancellation, all rounded up to 160 bytes.
-        160 * (self.limits.fills_per_command as usize + 2)
+        let steps = 36 * (self.limits.fills_per_command as usize + 2);
+        400 * (steps + 64) + 64 * self.limits.instruments as usize
     }
-}
-
-/// The number of a command's kind, for readers of `CommandKind`.
-pub(crate) fn kind_of(command: Record<'_>) -> Option<CommandKind> {
-    CommandKind::from_code(command.header().kind)
 }

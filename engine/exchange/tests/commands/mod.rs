@@ -1,6 +1,8 @@
 //! Random commands, valid and invalid, for exchanges with small tables.
 #![allow(dead_code)] // Each test that includes this file uses a part of it.
 
+mod special;
+
 use machine::{Context, Source};
 use protocol::{
     AccountId, CancelOrder, ClientOrderId, CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay,
@@ -9,6 +11,8 @@ use protocol::{
 };
 use testkit::{Random, RecordBytes};
 use zerocopy::IntoBytes;
+
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// What a generated order was, so that later commands can name it. It may have ended since.
 #[derive(Clone, Copy)]
@@ -26,6 +30,9 @@ pub struct Commands {
     pub limits: Limits,
     pub known: Vec<Known>,
     sequence: u64,
+    now_ns: u64,
+    /// Highest trade seen.
+    pub last_trade_id: u64,
     /// Prices are drawn around this one.
     centre_ticks: i64,
     /// How many accounts and instruments there are to draw from.
@@ -44,8 +51,9 @@ impl Commands {
             accounts: 8,
             balances: random.within(3, 30) as u32,
             orders: random.within(2, 60) as u32,
-            fills_per_command: random.within(1, 9) as u32,
-            reserved: [0; 2],
+            fills_per_command: random.pick(&[1, 2, 3, 5, 9, 9, 30, 200]),
+            positions: random.within(2, 20) as u32,
+            recent_client_ids: random.pick(&[0, 1, 5, 100]),
         };
         let (accounts, instruments) = (random.within(1, 6) as u32, random.within(1, 3) as u32);
         let lots = random.pick(&[3, 20, 1_000]);
@@ -54,6 +62,8 @@ impl Commands {
             limits,
             known: Vec::new(),
             sequence: 0,
+            now_ns: 20_000 * DAY_NS,
+            last_trade_id: 0,
             centre_ticks: 100,
             accounts,
             instruments,
@@ -63,14 +73,32 @@ impl Commands {
 
     /// Big tables and nothing but well-funded orders, for measuring.
     pub fn calm(seed: u64) -> Self {
-        let limits = Limits { balances: 100, orders: 2_000, fills_per_command: 64, ..Limits::default() };
+        let limits = Limits {
+            balances: 100,
+            orders: 2_000,
+            fills_per_command: 64,
+            recent_client_ids: 8,
+            ..Limits::default()
+        };
         Self { limits, accounts: 6, instruments: 3, lots: 20, ..Self::new(seed) }
+    }
+
+    /// The same with more slots than a few commands can sweep.
+    pub fn wide(seed: u64) -> Self {
+        let calm = Self::calm(seed);
+        Self { limits: Limits { orders: 300_000, ..calm.limits }, ..calm }
     }
 
     fn context(&mut self) -> Context {
         self.sequence += 1 + self.random.below(2);
         let source = Source { gateway: self.random.below(3) as u16, session: self.random.below(9) as u16 };
-        Context { sequence: self.sequence, timestamp_ns: self.sequence * 1_000, source }
+        self.now_ns += match self.random.below(100) {
+            0 => DAY_NS,
+            1..=3 => self.random.below(1_000_000),
+            4..=40 => 0,
+            _ => self.random.below(1_000),
+        };
+        Context { sequence: self.sequence, timestamp_ns: self.now_ns, source }
     }
 
     fn asset(&mut self) -> u32 {
@@ -179,7 +207,8 @@ impl Commands {
             reference_price_ticks: self.random.pick(&[0, 100, 100_000]),
             maker_fee_ppm: self.random.pick(&fees),
             taker_fee_ppm: self.random.pick(&fees),
-            ladder_levels: self.random.pick(&[0, 64, 65_536]),
+            // Small ones as a rule: checking a ladder after every command takes as long as it is large.
+            ladder_levels: if self.random.one_in(50) { 0 } else { self.random.pick(&[64, 64, 128]) },
             name: Name::from_text("PAIR").expect("a good name"),
             ..CreateInstrument::default()
         }
@@ -196,6 +225,8 @@ impl Commands {
                 RecordBytes::new(&self.context(), &end_day)
             }
             8..=37 => self.money(),
+            38..=57 => self.setting(),
+            58..=117 => self.special_trading(),
             _ => self.trading(),
         }
     }
@@ -231,13 +262,13 @@ impl Commands {
             } else {
                 self.random.pick(&[0, 0, 1, 1, 1, 3, 4])
             },
-            self_trade_prevention: self.random.below(4) as u8,
+            self_trade_prevention: self.random.below(5) as u8,
         };
         match self.random.below(400) {
             0 => order.side = self.random.pick(&[0, 3, 255]),
-            1 => order.order_type = self.random.pick(&[0, 3, 255]),
-            2 => order.time_in_force = self.random.pick(&[2, 5, 255]),
-            3 => order.self_trade_prevention = self.random.pick(&[4, 255]),
+            1 => order.order_type = self.random.pick(&[0, 255]),
+            2 => order.time_in_force = self.random.pick(&[5, 255]),
+            3 => order.self_trade_prevention = self.random.pick(&[255]),
             4..=9 => order.quantity_lots = MAX_QUANTITY_LOTS,
             10..=13 => (order.price_ticks, order.quantity_lots) = (MAX_PRICE_TICKS, MAX_QUANTITY_LOTS),
             _ => {}
@@ -338,9 +369,10 @@ impl Commands {
 
     /// Records of unknown kinds, versions or sizes, and known ones with random bytes in them.
     fn garbage(&mut self) -> RecordBytes {
-        let kind = self.random.pick(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0x8000, u16::MAX]);
+        let kind = self.random.pick(&[0, 0x8000, u16::MAX]);
+        let kind = if self.random.one_in(5) { kind } else { self.random.within(1, 24) as u16 };
         let version = self.random.pick(&[0, 1, 1, 1, 2, 255]);
-        let length = self.random.pick(&[0, 8, 24, 56, 64, 72, 63, 200]);
+        let length = self.random.pick(&[0, 8, 16, 24, 40, 56, 64, 72, 63, 88, 104, 128, 136, 144, 200]);
         let words: Vec<u64> = (0..25).map(|_| self.random.bits()).collect();
         RecordBytes::raw(&self.context(), kind, version, &words.as_bytes()[..length])
     }

@@ -255,11 +255,11 @@ fn start(
     config: &Config,
     clock: &Clock,
 ) -> Result<(Running, Arc<Status>), Failure> {
-    let (wishes, warnings) = edges.known.missing(config);
+    let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
     }
-    let operator = Operator::new(&edges.known, wishes, config.day_end_utc_s, clock.now_ns());
+    let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
     let status = operator.status();
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;

@@ -1,11 +1,11 @@
-//! `rialto state`: balances and resting orders, rebuilt from the journal.
+//! `rialto state`: balances, positions, phases and live orders, rebuilt from the journal.
 
 use std::collections::BTreeMap;
 
-use exchange::Exchange;
+use exchange::{Exchange, RestingOrder};
 use machine::StateMachine;
 use marketdata::InstrumentReference;
-use protocol::{AccountId, CreateAsset, Side};
+use protocol::{AccountId, CreateAsset, CreateInstrument, Name, OrderType, Side};
 use serde_json::{Value, json};
 
 use crate::cli::StateArgs;
@@ -47,7 +47,8 @@ fn keep_only(state: &mut Value, args: &StateArgs) {
     }
 }
 
-/// The whole state as JSON: accounts with their balances, and resting orders, best price first.
+/// The whole state as JSON: accounts with their balances, instruments with their phases, positions, and live orders:
+/// those in the book and the hidden ones best price first, and those that wait.
 pub fn to_json(machine: &Exchange) -> Value {
     let assets = machine.assets().map(|asset| (asset.asset, *asset)).collect::<BTreeMap<_, _>>();
     let special = [(AccountId::WORLD, "(world)".to_string()), (AccountId::FEES, "(fees)".to_string())];
@@ -62,6 +63,8 @@ pub fn to_json(machine: &Exchange) -> Value {
         "state_hash": format!("{:016x}", machine.state_hash()),
         "trades": machine.counts().trades,
         "accounts": accounts.collect::<Vec<_>>(),
+        "instruments": instruments(machine),
+        "positions": positions(machine, &assets),
         "orders": orders(machine, &assets),
     })
 }
@@ -79,34 +82,81 @@ fn balance(machine: &Exchange, account: AccountId, asset: &CreateAsset) -> Optio
     }))
 }
 
+fn instruments(machine: &Exchange) -> Vec<Value> {
+    let rows = machine.instruments().map(|it| {
+        json!({
+            "instrument": it.instrument,
+            "symbol": it.name.as_str(),
+            "phase": machine.phase(it.instrument).name(),
+        })
+    });
+    rows.collect()
+}
+
+/// Tick and lot of an instrument in decimals.
+fn reference(it: &CreateInstrument, assets: &BTreeMap<u32, CreateAsset>) -> Option<InstrumentReference> {
+    let (base, quote) = (assets.get(&it.base_asset)?, assets.get(&it.quote_asset)?);
+    Some(InstrumentReference::from_commands(it, base, quote))
+}
+
+/// Positions that are not flat, by account and instrument.
+fn positions(machine: &Exchange, assets: &BTreeMap<u32, CreateAsset>) -> Vec<Value> {
+    let names = machine.accounts().collect::<BTreeMap<AccountId, Name>>();
+    let mut open = machine.positions().filter(|&(_, _, lots)| lots != 0).collect::<Vec<_>>();
+    open.sort_unstable();
+    let rows = open.into_iter().filter_map(|(account, instrument, lots)| {
+        let it = machine.instrument(instrument)?;
+        let quantity = reference(it, assets)?.quantity_decimal(lots.into());
+        Some(json!({
+            "account": account.0,
+            "name": names.get(&account).map_or("", Name::as_str),
+            "symbol": it.name.as_str(),
+            "position": quantity.map_or_else(|_| format!("{lots}l"), |it| it.to_string()),
+        }))
+    });
+    rows.collect()
+}
+
 fn orders(machine: &Exchange, assets: &BTreeMap<u32, CreateAsset>) -> Vec<Value> {
     let mut rows = Vec::new();
-    for instrument in machine.instruments() {
-        let (Some(base), Some(quote)) =
-            (assets.get(&instrument.base_asset), assets.get(&instrument.quote_asset))
-        else {
-            continue;
-        };
-        let reference = InstrumentReference::from_commands(instrument, base, quote);
+    for it in machine.instruments() {
+        let Some(reference) = reference(it, assets) else { continue };
+        let id = it.instrument;
         for side in [Side::Buy, Side::Sell] {
-            for order in machine.orders(instrument.instrument, side) {
-                let price = reference.price_decimal(order.price_ticks).map(|price| price.to_string());
-                let quantity = |lots: i64| reference.quantity_decimal(lots.into()).map(|it| it.to_string());
-                rows.push(json!({
-                    "order_id": order.order_id.0,
-                    "client_order_id": order.client_order_id.as_bytes_trimmed().escape_ascii().to_string(),
-                    "account": order.account.0,
-                    "symbol": instrument.name.as_str(),
-                    "side": side.name(),
-                    "price": price.unwrap_or_else(|_| format!("{}t", order.price_ticks)),
-                    "quantity": quantity(order.leaves_lots + order.filled_lots).ok(),
-                    "leaves": quantity(order.leaves_lots).ok(),
-                    "filled": quantity(order.filled_lots).ok(),
-                }));
-            }
+            rows.extend(machine.orders(id, side).map(|order| row(&order, "book", it, &reference)));
+            rows.extend(machine.hidden(id, side).map(|order| row(&order, "hidden", it, &reference)));
         }
+        rows.extend(machine.waiting(id).map(|order| row(&order, "waiting", it, &reference)));
     }
     rows
+}
+
+/// One order; `place` says where it is. The trigger is that of a stop which waits, the reserve that of an iceberg.
+fn row(order: &RestingOrder, place: &str, it: &CreateInstrument, reference: &InstrumentReference) -> Value {
+    let price = |ticks: i64| {
+        reference.price_decimal(ticks).map_or_else(|_| format!("{ticks}t"), |price| price.to_string())
+    };
+    let quantity = |lots: i64| reference.quantity_decimal(lots.into()).map(|it| it.to_string()).ok();
+    let mut row = json!({
+        "order_id": order.order_id.0,
+        "client_order_id": order.client_order_id.as_bytes_trimmed().escape_ascii().to_string(),
+        "account": order.account.0,
+        "symbol": it.name.as_str(),
+        "place": place,
+        "type": OrderType::from_code(order.order_type).map(OrderType::name),
+        "side": Side::from_code(order.side).map(Side::name),
+        "price": price(order.price_ticks),
+        "quantity": quantity(order.leaves_lots + order.filled_lots),
+        "leaves": quantity(order.leaves_lots),
+        "filled": quantity(order.filled_lots),
+    });
+    if order.trigger_ticks != 0 {
+        row["trigger"] = json!(price(order.trigger_ticks));
+    }
+    if order.reserve_lots != 0 {
+        row["reserve"] = json!(quantity(order.reserve_lots));
+    }
+    row
 }
 
 fn print(state: &Value) {
@@ -131,19 +181,35 @@ fn print(state: &Value) {
             ));
         }
     }
+    let rows = |name: &str| state[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    let phases =
+        rows("instruments").iter().map(|row| format!("{} {}", text(&row["symbol"]), text(&row["phase"])));
+    line(format!("\nphases: {}", phases.collect::<Vec<_>>().join(", ")));
+    if !rows("positions").is_empty() {
+        line("\naccount  name              symbol              position");
+    }
+    for row in rows("positions") {
+        let (name, symbol) = (text(&row["name"]), text(&row["symbol"]));
+        line(format!("{:>7}  {name:<16}  {symbol:<8} {:>19}", row["account"], text(&row["position"])));
+    }
     let orders = state["orders"].as_array().map(Vec::as_slice).unwrap_or_default();
-    line(format!("\n{} resting orders, best price first", orders.len()));
+    line(format!(
+        "\n{} live orders: in the book and hidden best price first, then those that wait",
+        orders.len()
+    ));
     for row in orders {
         line(format!(
-            "{:<12} {:<4} {:>14} {:>14} of {:<14} account {:<6} order {} {}",
+            "{:<12} {:<7} {:<4} {:>14} {:>14} of {:<14} account {:<6} order {} {}{}",
             text(&row["symbol"]),
+            text(&row["place"]),
             text(&row["side"]),
             text(&row["price"]),
             text(&row["leaves"]),
             text(&row["quantity"]),
             row["account"],
             row["order_id"],
-            text(&row["client_order_id"])
+            text(&row["client_order_id"]),
+            row.get("trigger").map_or(String::new(), |trigger| format!(" trigger {}", text(trigger)))
         ));
     }
 }

@@ -168,7 +168,15 @@ fn draw(frame: &mut Frame<'_>, views: &[BookView], selected: usize, behind: bool
 fn figures_line(view: &BookView) -> Line<'static> {
     let dash = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
     let bold = Style::new().add_modifier(Modifier::BOLD);
+    let auction = view.indicative.as_ref().map_or(String::new(), |it| {
+        format!(" {} x {} imbalance {}", dash(&it.price), it.quantity, it.imbalance)
+    });
+    let phase = match view.phase {
+        protocol::Phase::Continuous => String::new(),
+        phase => format!("{}{auction}  ", phase.name()),
+    };
     Line::from(vec![
+        Span::styled(phase, bold.fg(Color::Yellow)),
         Span::styled(format!("last {}", dash(&view.last)), bold),
         Span::raw(format!(
             "  spread {}  open {}  high {}  low {}  volume {}  trades {}  sequence {}",
@@ -198,9 +206,9 @@ fn draw_side(frame: &mut Frame<'_>, area: Rect, view: &BookView, color: Color) {
 fn draw_tape(frame: &mut Frame<'_>, area: Rect, view: &BookView) {
     let rows = view.trades.iter().map(|trade| {
         let bought = trade.raw.taker_side == protocol::Side::Buy;
-        let color = if bought { Color::Green } else { Color::Red };
-        Row::new([trade.time.clone(), trade.price.clone(), trade.quantity.clone()])
-            .style(Style::new().fg(color))
+        let style = Style::new().fg(if bought { Color::Green } else { Color::Red });
+        let style = if trade.raw.busted { style.add_modifier(Modifier::CROSSED_OUT) } else { style };
+        Row::new([trade.time.clone(), trade.price.clone(), trade.quantity.clone()]).style(style)
     });
     let widths = [Constraint::Length(12), Constraint::Fill(1), Constraint::Fill(1)];
     let table = Table::new(rows, widths).header(Row::new(["time (UTC)", "price", "quantity"]).style(HEADER));

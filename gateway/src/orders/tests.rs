@@ -1,0 +1,175 @@
+//! What the events of orders beyond the plain one come to.
+
+use super::*;
+use machine::{Body, Context, EventBuffer};
+
+const ALICE: AccountId = AccountId(2);
+const ID: OrderId = OrderId(7 << 24);
+
+struct Fold {
+    orders: Orders,
+    sequence: u64,
+}
+
+impl Fold {
+    /// Alice has an order of 10 of this type.
+    fn new(order_type: OrderType) -> Self {
+        let mut fold = Self { orders: Orders::new(&[ALICE], 100), sequence: 0 };
+        let order = OrderAccepted {
+            order_id: ID,
+            price_ticks: 100,
+            quantity_lots: 10,
+            account: ALICE,
+            instrument: 1,
+            client_order_id: ClientOrderId::from_text(b"stop").unwrap(),
+            side: 1,
+            order_type: order_type.code(),
+            ..OrderAccepted::default()
+        };
+        let accepted = fold.one(&ExtendedOrderAccepted { order, ..ExtendedOrderAccepted::default() });
+        assert_eq!((accepted.exec_type, accepted.order.status), (b'0', status::NEW));
+        fold
+    }
+
+    fn apply<T: Body>(&mut self, event: &T) -> Vec<ExecutionReport> {
+        self.sequence += 1;
+        let mut events = EventBuffer::with_capacity(512);
+        events.begin(&Context { sequence: self.sequence, ..Context::default() });
+        events.push(event);
+        events.finish();
+        let record = events.records().next().unwrap();
+        let reports = self.orders.apply(record, 3, None).into_iter().flatten();
+        reports
+            .map(|report| match report {
+                Report::Execution(report) => report,
+                Report::CancelReject(reject) => panic!("{reject:?}"),
+            })
+            .collect()
+    }
+
+    fn one<T: Body>(&mut self, event: &T) -> ExecutionReport {
+        let reports = self.apply(event);
+        assert_eq!(reports.len(), 1);
+        reports[0]
+    }
+
+    fn trade(&mut self, trade_id: u64, leaves_lots: i64) -> ExecutionReport {
+        self.one(&Trade {
+            trade_id,
+            maker_order_id: ID,
+            price_ticks: 99,
+            quantity_lots: 4,
+            maker_leaves_lots: leaves_lots,
+            ..Trade::default()
+        })
+    }
+
+    fn bust(&mut self, trade_id: u64) -> ExecutionReport {
+        self.one(&TradeBusted {
+            trade_id,
+            maker_order_id: ID,
+            price_ticks: 99,
+            quantity_lots: 4,
+            ..TradeBusted::default()
+        })
+    }
+}
+
+#[test]
+fn a_stop_is_triggered_and_trades_like_any_order() {
+    let mut fold = Fold::new(OrderType::Stop);
+    let triggered =
+        OrderTriggered { order_id: ID, price_ticks: 100, leaves_lots: 10, ..OrderTriggered::default() };
+    let waits = fold.one(&OrderTriggered { waits: 1, ..triggered });
+    assert_eq!((waits.exec_type, waits.text), (b'L', "set free by its list; waits for its trigger"));
+    let report = fold.one(&triggered);
+    assert_eq!((report.exec_type, report.order.status, report.text), (b'L', status::NEW, ""));
+    assert_eq!(fold.trade(1, 6).order.status, status::PARTIALLY_FILLED);
+    assert_eq!(fold.apply(&OrderTriggered { order_id: OrderId(1), ..triggered }).len(), 0);
+}
+
+#[test]
+fn a_decremented_order_is_restated_and_ends_when_nothing_is_left() {
+    let mut fold = Fold::new(OrderType::Limit);
+    fold.trade(1, 6);
+    let taken = |quantity_lots, leaves_lots| OrderDecremented {
+        order_id: ID,
+        quantity_lots,
+        leaves_lots,
+        ..OrderDecremented::default()
+    };
+    let report = fold.one(&taken(4, 2));
+    assert_eq!(
+        (report.exec_type, report.order.status, report.text),
+        (b'D', status::PARTIALLY_FILLED, "SelfTrade")
+    );
+    assert_eq!(
+        (report.order.quantity_lots, report.order.leaves_lots),
+        (6, 2),
+        "what is filled and what is left"
+    );
+    let report = fold.one(&taken(2, 0));
+    assert_eq!(
+        (report.exec_type, report.order.status, report.order.leaves_lots),
+        (b'4', status::CANCELED, 0)
+    );
+    assert!(fold.orders.by_id(0, ID).is_some_and(Order::is_done));
+}
+
+#[test]
+fn a_bust_takes_the_fill_back_and_names_it() {
+    let mut fold = Fold::new(OrderType::Limit);
+    fold.trade(1, 6);
+    let traded = fold.sequence;
+    let report = fold.bust(1);
+    assert_eq!((report.exec_type, report.order.status), (b'H', status::NEW));
+    assert_eq!((report.order.cumulative_lots, report.order.tick_lots, report.order.leaves_lots), (0, 0, 6));
+    assert_eq!(report.busted.map(|(sequence, index)| (sequence.get(), index)), Some((traded, 3)));
+    // A filled order is not revived.
+    fold.trade(2, 2);
+    fold.one(&Trade { trade_id: 3, maker_order_id: ID, quantity_lots: 2, ..Trade::default() });
+    let report = fold.bust(2);
+    assert_eq!(
+        (report.order.status, report.order.cumulative_lots, report.order.leaves_lots),
+        (status::CANCELED, 2, 0)
+    );
+    // One that can no longer be busted is not kept.
+    fold.apply(&Trade { trade_id: 3 + u64::from(BUSTABLE_TRADES), ..Trade::default() });
+    assert_eq!(fold.orders.trades.len(), 0);
+}
+
+#[test]
+fn orders_that_end_by_themselves_expire_and_others_are_canceled_with_the_reason() {
+    for &reason in CancelReason::ALL {
+        let mut fold = Fold::new(OrderType::StopLimit);
+        let canceled = OrderCanceled { order_id: ID, reason: reason.code(), ..OrderCanceled::default() };
+        let report = fold.one(&canceled);
+        let expired = matches!(reason.code(), 5 | 7 | 15);
+        assert_eq!(report.order.status, if expired { b'C' } else { b'4' }, "{reason:?}");
+        let text = if reason == CancelReason::Requested { "" } else { reason.name() };
+        assert_eq!((report.text, report.order.leaves_lots), (text, 0));
+    }
+}
+
+#[test]
+fn every_reject_reason_begins_with_its_name() {
+    for &reason in RejectReason::ALL {
+        assert!(reject_text(reason).starts_with(&format!("{}: ", reason.name())), "{reason:?}");
+    }
+}
+
+#[test]
+fn rejects_of_every_kind_of_order_reach_their_session() {
+    let mut fold = Fold::new(OrderType::Limit);
+    let rejected = |kind: CommandKind| Rejected {
+        account: ALICE,
+        reason: RejectReason::WouldTake.code(),
+        command_kind: kind.code(),
+        client_order_id: ClientOrderId::from_text(b"late").unwrap(),
+        ..Rejected::default()
+    };
+    for kind in [CommandKind::NewOrder, CommandKind::NewExtendedOrder, CommandKind::NewOrderList] {
+        let report = fold.one(&rejected(kind));
+        assert_eq!((report.order.status, report.reject), (status::REJECTED, Some(RejectReason::WouldTake)));
+    }
+}
