@@ -2,5 +2,6 @@
 
 pub mod book_driver;
 pub mod exchange_driver;
+pub mod pairs;
 pub mod trace;
 pub mod workload;
