@@ -3,6 +3,7 @@
 mod ci;
 mod clients;
 mod fix_dictionaries;
+mod mutants;
 mod process;
 mod tally;
 mod tidy;
@@ -25,6 +26,7 @@ Examples:
   cargo xtask tidy                   only the rules of the tree, in a second or two
   cargo xtask clients                foreign FIX clients against the real binary
   cargo xtask clients --only kill    only the tests whose file name contains `kill`
+  cargo xtask mutants                break the engine in known ways, one by one, and see a test fail each time
   cargo xtask crash --cycles 1000    kill -9 under load a thousand times
 
 `ci` goes on after a failure, so that one run shows all there is to mend; its last line reads
@@ -65,6 +67,16 @@ RIALTO_KILLS=N sets its cycles.")]
         #[arg(long, value_name = "FILE")]
         binary: Option<PathBuf>,
     },
+    /// Breaks the engine in known ways, one at a time, and expects a test to fail each time.
+    #[command(after_help = "\
+Each mutation of engine/exchange/tests/mutants/*.txt is made to a copy of the repository in target/mutants, where the
+tests of exchange, orderbook and wallet run; nothing else is touched. Fails if all tests pass with one of them, or if
+one no longer applies or builds. Takes about a minute for each; both folders are kept for the next run.")]
+    Mutants {
+        /// Only mutations whose file or meaning contains this.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+    },
     /// kill -9 under load, again and again; the traders' own logs are the judge.
     #[command(after_help = "\
 Runs tests/clients/test_kill.py: nothing acknowledged may be lost, nothing else half there. About a second a cycle.
@@ -100,6 +112,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(&root()) == Some(0),
         Chore::Clients { only, binary } => clients::run(&root(), only.as_deref(), binary, &[]),
         Chore::Crash { cycles, binary } => clients::crash(&root(), cycles, binary),
+        Chore::Mutants { only } => mutants::run(&root(), only.as_deref()),
         Chore::FixDictionaries { source } => fix_dictionaries::run(&root(), &source),
     };
     if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -75,7 +75,7 @@ fn metadata(root: &Path) -> Result<serde_json::Value, String> {
 }
 
 /// Files that git tracks or would track, one a line; `None` outside a repository.
-fn listed_by_git(root: &Path) -> Option<Vec<String>> {
+pub fn listed_by_git(root: &Path) -> Option<Vec<String>> {
     let options = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").current_dir(root).args(options).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
