@@ -86,7 +86,7 @@ impl<B: Book> Exchange<B> {
             positions: PositionTable::with_capacity(limits.positions),
             accounts: Accounts::new(&limits),
             specials: Specials::with_capacity(limits.orders),
-            volumes: Volumes::with_capacity(limits.balances),
+            volumes: Volumes::with_capacity(limits.balances, limits.positions),
             trades: TradeRing::new(),
             instruments,
             instrument_count: 0,

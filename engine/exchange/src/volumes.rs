@@ -14,18 +14,21 @@ type Row = [u64; 1 + DAYS];
 
 const _: () = assert!(size_of::<Row>() == 256);
 
-/// A row for each balance that has paid or received a quote amount. Rows are arrays of integers, so that the table comes
-/// zeroed from the system and costs nothing until a row is used.
+/// A row for each balance that has paid or received a quote amount: never more than there are positions, since who
+/// trades has one. All of it comes zeroed from the system and costs nothing until it is used.
 pub(crate) struct Volumes {
+    /// Row + 1 by place in the balance table; 0 for a balance without one.
+    places: Vec<u32>,
+    /// Rows in the order in which they were first used.
     rows: Vec<Row>,
-    /// Rows from here on have never been used.
-    used: usize,
+    limit: usize,
 }
 
 impl Volumes {
-    /// Volumes for all places of the balance table. Nothing is allocated after this.
-    pub(crate) fn with_capacity(balances: u32) -> Self {
-        Self { rows: alloc::vec![[0; 1 + DAYS]; balances as usize], used: 0 }
+    /// Volumes for a balance table, of which at most `rows` balances ever trade. Nothing is allocated after this.
+    pub(crate) fn with_capacity(balances: u32, rows: u32) -> Self {
+        let limit = rows.min(balances) as usize;
+        Self { places: alloc::vec![0; balances as usize], rows: Vec::with_capacity(limit), limit }
     }
 
     /// Adds what an account traded on a day (days since the Unix epoch, UTC). A day stops at [`MAX_AMOUNT_MINOR`].
@@ -35,9 +38,13 @@ impl Volumes {
     #[inline]
     pub(crate) fn add(&mut self, quote: BalanceSlot, day: u32, quote_minor: AmountMinor) {
         debug_assert!((0..=MAX_AMOUNT_MINOR).contains(&quote_minor));
-        let at = quote.to_bits() as usize;
-        self.used = self.used.max(at + 1);
-        let row = &mut self.rows[at];
+        let place = &mut self.places[quote.to_bits() as usize];
+        if *place == 0 {
+            assert!(self.rows.len() < self.limit, "more balances have traded than there are positions");
+            self.rows.push([0; 1 + DAYS]);
+            *place = self.rows.len() as u32;
+        }
+        let row = &mut self.rows[*place as usize - 1];
         if row[0] != u64::from(day) + 1 {
             begin_day(row, day);
         }
@@ -48,8 +55,9 @@ impl Volumes {
     /// What an account traded in the 30 days before a day. That day does not count; nor can there be a later one.
     #[inline]
     pub(crate) fn volume_minor(&self, quote: BalanceSlot, day: u32) -> i128 {
-        let row = &self.rows[quote.to_bits() as usize];
-        let Some(newest) = row[0].checked_sub(1) else { return 0 };
+        let place = self.places[quote.to_bits() as usize];
+        let Some(row) = (place as usize).checked_sub(1).map(|at| &self.rows[at]) else { return 0 };
+        let newest = row[0] - 1;
         debug_assert!(newest <= u64::from(day));
         // The row holds the last 31 days up to its newest; of those the ones that are neither too old nor today.
         let oldest = u64::from(day).saturating_sub(u64::from(VOLUME_DAYS));
@@ -58,12 +66,16 @@ impl Volumes {
         days.map(|day| i128::from(row[cell(day as u32)])).sum()
     }
 
-    /// Feeds all rows that are not empty, by place.
+    /// Feeds all rows, by the place of their balance.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
-        let used = self.rows.iter().take(self.used).enumerate();
-        for (place, row) in used.filter(|(_, row)| row[0] != 0) {
-            hasher.write_value(&(place as u32));
-            hasher.write_value(row);
+        let mut left = self.rows.len();
+        for (balance, &place) in self.places.iter().enumerate().filter(|(_, place)| **place != 0) {
+            hasher.write_value(&(balance as u32));
+            hasher.write_value(&self.rows[place as usize - 1]);
+            left -= 1;
+            if left == 0 {
+                break;
+            }
         }
     }
 }
@@ -104,7 +116,7 @@ mod tests {
 
     #[test]
     fn thirty_days_count_and_today_does_not() {
-        let mut volumes = Volumes::with_capacity(2);
+        let mut volumes = Volumes::with_capacity(2, 1);
         volumes.add(slot(1), 20_000, 5);
         volumes.add(slot(1), 20_000, 6);
         assert_eq!(volumes.volume_minor(slot(1), 20_000), 0);
@@ -123,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_day_saturates_and_thirty_such_days_do_not_overflow() {
-        let mut volumes = Volumes::with_capacity(1);
+        let mut volumes = Volumes::with_capacity(1, 1);
         for day in 0..40 {
             for _ in 0..3 {
                 volumes.add(slot(0), day, MAX_AMOUNT_MINOR);
@@ -138,7 +150,7 @@ mod tests {
     fn the_hash_knows_account_day_and_amount() {
         let entries = [(0, 5, 7), (1, 5, 7), (0, 6, 7), (0, 5, 8)];
         let hashes = entries.map(|(place, day, amount)| {
-            let mut volumes = Volumes::with_capacity(2);
+            let mut volumes = Volumes::with_capacity(2, 2);
             assert_eq!(hash(&volumes), StateHasher::new().finish());
             volumes.add(slot(place), day, amount);
             hash(&volumes)
@@ -151,9 +163,31 @@ mod tests {
     #[test]
     #[should_panic(expected = "time went back")]
     fn time_does_not_go_back() {
-        let mut volumes = Volumes::with_capacity(1);
+        let mut volumes = Volumes::with_capacity(1, 1);
         volumes.add(slot(0), 2, 1);
         volumes.add(slot(0), 1, 1);
+    }
+
+    #[test]
+    fn rows_are_kept_apart_and_the_hash_does_not_ask_who_came_first() {
+        let mut one = Volumes::with_capacity(9, 2);
+        let mut two = Volumes::with_capacity(9, 2);
+        one.add(slot(7), 5, 70);
+        one.add(slot(3), 6, 30);
+        two.add(slot(3), 6, 30);
+        two.add(slot(7), 5, 70);
+        for volumes in [&one, &two] {
+            assert_eq!([3, 7, 8].map(|place| volumes.volume_minor(slot(place), 7)), [30, 70, 0]);
+        }
+        assert_eq!(hash(&one), hash(&two));
+    }
+
+    #[test]
+    #[should_panic(expected = "more balances have traded than there are positions")]
+    fn there_are_as_many_rows_as_positions() {
+        let mut volumes = Volumes::with_capacity(9, 1);
+        volumes.add(slot(7), 5, 70);
+        volumes.add(slot(3), 6, 30);
     }
 
     proptest! {
@@ -162,7 +196,7 @@ mod tests {
             first in prop_oneof![Just(0u32), 0..100u32, Just(u32::MAX - 4_000)],
             steps in proptest::collection::vec((prop_oneof![0..3u32, 25..40u32], 0..50i64), 1..100),
         ) {
-            let mut volumes = Volumes::with_capacity(1);
+            let mut volumes = Volumes::with_capacity(1, 1);
             let mut days: BTreeMap<u32, i128> = BTreeMap::new();
             let mut day = first;
             for (step, amount) in steps {
