@@ -159,8 +159,7 @@ impl FileUser {
             .map_err(|(field, reason)| (at(&format!("session.{field}")), reason))?;
         let access = self.access().map_err(|(field, reason)| (at(field), reason))?;
         let name = self.self_trade_prevention.as_deref().unwrap_or("cancel_newest");
-        let prevention =
-            rules::self_trade_prevention(name).map_err(|(field, reason)| (at(&field), reason))?;
+        let prevention = rules::self_trade_prevention(name).map_err(|(field, reason)| (at(field), reason))?;
         Ok(UserConfig {
             sender_comp_id: self.sender_comp_id,
             username: self.username,
