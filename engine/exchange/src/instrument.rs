@@ -82,11 +82,11 @@ pub(crate) struct Uncross {
     pub(crate) by_timetable: bool,
 }
 
-/// Orders that an entry into a phase has ended, as bits.
+/// Orders that an entry into a phase ends: places in [`State::ending`].
 pub(crate) mod ending {
-    pub(crate) const OPENING: u8 = 1;
-    pub(crate) const CLOSING: u8 = 2;
-    pub(crate) const DAY: u8 = 4;
+    pub(crate) const OPENING: usize = 0;
+    pub(crate) const CLOSING: usize = 1;
+    pub(crate) const DAY: usize = 2;
 }
 
 /// What an instrument has besides its books, so that it can change while one of them is matched.
@@ -98,8 +98,8 @@ pub(crate) struct State {
     pub(crate) is_unfinished: bool,
     /// Whether it stands in the heap of timers.
     pub(crate) has_timer: bool,
-    /// What the session sweep is to end; bits of [`ending`].
-    pub(crate) ending: u8,
+    /// What the session sweep is to end, see [`ending`]: orders entered before the command of this sequence; 0 for none.
+    pub(crate) ending: [u64; 3],
     /// Orders in the hidden book.
     pub(crate) hidden_orders: u32,
     /// All-or-none orders among them.
@@ -140,7 +140,7 @@ impl State {
             has_rules: false,
             is_unfinished: false,
             has_timer: false,
-            ending: 0,
+            ending: [0; 3],
             hidden_orders: 0,
             all_or_none_orders: 0,
             waiting_orders: 0,
@@ -233,7 +233,8 @@ impl State {
 
     /// Feeds all but the counts, which follow from the orders.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
-        hasher.write_value(&[self.phase.code(), self.ending]);
+        hasher.write_value(&self.phase.code());
+        hasher.write_value(&self.ending);
         hasher.write_value(&[self.last_ticks, self.high_ticks, self.low_ticks, self.reference_ticks]);
         hasher.write_value(&self.until_ns);
         if let Some(uncross) = &self.uncross {

@@ -156,23 +156,21 @@ impl<B: Book> Exchange<B> {
         by_timetable: bool,
         events: &mut EventBuffer,
     ) {
+        let applied_sequence = self.applied_sequence;
         let state = &mut self.instrument_at_mut(instrument).state;
         let previous = core::mem::replace(&mut state.phase, target);
         state.until_ns = until_ns;
-        let mut ends = 0;
         if target != previous {
             state.indicative = None;
         }
-        if matches!(target, Phase::Continuous | Phase::Closed) && state.opening_orders > 0 {
-            ends |= ending::OPENING;
+        let mut ends = [false; 3];
+        let is_closed = target == Phase::Closed;
+        ends[ending::OPENING] = (is_closed || target == Phase::Continuous) && state.opening_orders > 0;
+        ends[ending::CLOSING] = is_closed && state.closing_orders > 0;
+        ends[ending::DAY] = is_closed && by_timetable && state.day_orders > 0;
+        for (sequence, _) in state.ending.iter_mut().zip(ends).filter(|(_, ends)| *ends) {
+            *sequence = applied_sequence;
         }
-        if target == Phase::Closed && state.closing_orders > 0 {
-            ends |= ending::CLOSING;
-        }
-        if target == Phase::Closed && by_timetable && state.day_orders > 0 {
-            ends |= ending::DAY;
-        }
-        state.ending |= ends;
         events.push(&PhaseChanged {
             until_ns,
             reference_price_ticks: state.reference_ticks,
@@ -181,7 +179,7 @@ impl<B: Book> Exchange<B> {
             previous: previous.code(),
             reserved: [0; 10],
         });
-        if ends != 0 {
+        if ends.contains(&true) {
             self.sweeps.begin_session();
         }
         self.set_timer(instrument);

@@ -287,6 +287,11 @@ impl Settlement<'_> {
     fn taker_release(&mut self, base_minor: AmountMinor, cost_minor: AmountMinor) -> AmountMinor {
         let taker = &mut *self.taker;
         let released_minor = match (taker.side, taker.hold_ticks) {
+            // The first of a pair may have held for the other one too, until now.
+            (Side::Sell, _) if taker.is_extended() => {
+                let leaves_lots = taker.order.leaves_lots;
+                taker.hold_minor - self.terms.base_minor(leaves_lots).expect("the seller's hold covers it")
+            }
             (Side::Sell, _) => base_minor,
             (Side::Buy, None) => cost_minor,
             (Side::Buy, Some(limit)) => {

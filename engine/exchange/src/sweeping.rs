@@ -92,12 +92,15 @@ impl<B: Book> Exchange<B> {
         self.sweeps.session.next_slot = slot + 1;
         let Some(order) = self.table.get(slot).copied() else { return };
         let asked = self.instrument_of(&order).state.ending;
-        let reason = match TimeInForce::from_code(order.time_in_force) {
-            Some(TimeInForce::AtTheOpening) if asked & ending::OPENING != 0 => CancelReason::AuctionEnded,
-            Some(TimeInForce::AtTheClose) if asked & ending::CLOSING != 0 => CancelReason::AuctionEnded,
-            Some(TimeInForce::Day) if asked & ending::DAY != 0 => CancelReason::DayEnded,
+        let (kind, reason) = match TimeInForce::from_code(order.time_in_force) {
+            Some(TimeInForce::AtTheOpening) => (ending::OPENING, CancelReason::AuctionEnded),
+            Some(TimeInForce::AtTheClose) => (ending::CLOSING, CancelReason::AuctionEnded),
+            Some(TimeInForce::Day) => (ending::DAY, CancelReason::DayEnded),
             _ => return,
         };
+        if order.order_id.sequence() >= asked[kind] {
+            return;
+        }
         self.steps += 1;
         self.cancel_live(slot, reason, ClientOrderId::NONE, events);
         self.leave_unfinished(order.instrument);
@@ -106,7 +109,7 @@ impl<B: Book> Exchange<B> {
     fn end_session_sweep(&mut self) {
         self.sweeps.session.at_work = false;
         for instrument in self.instruments.iter_mut().flatten() {
-            instrument.state.ending = 0;
+            instrument.state.ending = [0; 3];
         }
     }
 

@@ -36,7 +36,15 @@ impl NaiveExchange {
         let mut walk = Walk { found: 0, fills_left: i64::from(self.limits.fills_per_command) };
         for level in orders.chunk_by(|one, next| one.book_price == next.book_price) {
             let price = level[0].book_price;
-            if !taker.accepts(price) || !bands.allow(price) {
+            if !taker.accepts(price) {
+                break;
+            }
+            let is_passed =
+                |order: &&LiveOrder| order.is_all_or_none() && wanted - walk.found < order.leaves();
+            if level.iter().all(is_passed) {
+                continue;
+            }
+            if !bands.allow(price) {
                 break;
             }
             let (shown, hidden): (Vec<&LiveOrder>, Vec<&LiveOrder>) =
