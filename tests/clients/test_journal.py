@@ -34,7 +34,8 @@ def traded(path, orders=40):
     bob.logon()
     for number in range(orders):
         alice.send("D", new_order(f"a{number}", 1, "0.01", "50000"))
-        bob.send("D", new_order(f"b{number}", 2, "0.01", "50000", time_in_force=3))
+        # Good till cancelled: nothing says whose order of the two comes first.
+        bob.send("D", new_order(f"b{number}", 2, "0.01", "50000"))
     alice.wait(lambda message: message.get(11) == f"a{orders - 1}" and message.get(150) == "F", "the last trade")
     assert process.terminate() == 0, process.errors()
     return path / "data"
