@@ -51,7 +51,7 @@ impl MatchSink for Tally {
     ) {
     }
 
-    fn on_self_trade_canceled(&mut self, _maker: &Order) {}
+    fn on_self_trade_canceled(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
 }
 
 /// A book with its table and tally.

@@ -68,7 +68,7 @@ impl<O: Outlet> MatchSink for Trades<'_, O> {
     ) {
     }
 
-    fn on_self_trade_canceled(&mut self, _maker: &Order) {}
+    fn on_self_trade_canceled(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
 }
 
 /// What a message asks of the book.

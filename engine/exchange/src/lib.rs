@@ -38,7 +38,6 @@ mod pegs;
 mod phases;
 mod positions;
 mod queries;
-mod random;
 mod replace;
 mod replace_plain;
 mod request;

@@ -124,11 +124,7 @@ impl<B: Book> Ahead<'_, B> {
             let own = order.account == taker.account;
             match taker.self_trade_prevention {
                 SelfTradePrevention::CancelOldest if own => slices += 1,
-                SelfTradePrevention::Allow => {
-                    lots += leaves_of(self.table, order);
-                    slices += self.slices(order);
-                }
-                _ if own => return false,
+                mode if own && mode != SelfTradePrevention::Allow => return false,
                 _ => {
                     lots += leaves_of(self.table, order);
                     slices += self.slices(order);
@@ -147,8 +143,7 @@ impl<B: Book> Ahead<'_, B> {
         if order.flags & orderbook::order_flags::RESERVE == 0 {
             return 1;
         }
-        let reserve = self.table.reserve(order.order_id.slot());
-        1 + (reserve.lots as u64).div_ceil(reserve.least_lots as u64)
+        1 + self.table.reserve(order.order_id.slot()).most_slices()
     }
 
     /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit.

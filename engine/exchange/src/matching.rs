@@ -238,7 +238,7 @@ impl<B: Book> Exchange<B> {
         match prevention {
             Some(mode @ (SelfTradePrevention::CancelOldest | SelfTradePrevention::CancelBoth)) => {
                 hidden.unlink(table, slot);
-                sink.on_self_trade_canceled(maker);
+                sink.on_self_trade_canceled(maker, 0);
                 table.remove(slot);
                 return (mode == SelfTradePrevention::CancelBoth).then_some(Stop::SelfTrade);
             }
@@ -293,7 +293,6 @@ impl<B: Book> Exchange<B> {
             fees: instrument.fees.expect("an instrument with an accepted order has a place for fees"),
             day: day_of(context),
             fills: 0,
-            reserve_lots: 0,
             taker: incoming,
         };
         (sink, &mut self.table, &mut instrument.book, &mut instrument.hidden)

@@ -1,12 +1,11 @@
 //! An instrument's rules: tick table, quantities, notionals, bands and collars.
 
 use machine::StateHasher;
+use orderbook::split_mix;
 use protocol::{
     AmountMinor, BandAction, CreateInstrument, MAX_PRICE_TICKS, MAX_TICK_ROWS, PriceTicks, QuantityLots,
     SetInstrumentRules, SetTickTable, Side, TickRow,
 };
-
-use crate::random::splitmix64;
 
 /// Basis points in the whole.
 const WHOLE_BPS: u32 = 10_000;
@@ -180,7 +179,7 @@ impl Rules {
     /// How much later an auction ends that is to end at a time.
     #[inline]
     pub(crate) fn random_end(&self, time_ns: u64) -> u64 {
-        splitmix64(self.set.seed ^ time_ns) % (self.set.random_end_ns + 1)
+        split_mix(&mut (self.set.seed ^ time_ns)) % (self.set.random_end_ns + 1)
     }
 
     /// Feeds rules and table.
@@ -384,7 +383,7 @@ mod tests {
         let rules = with(|it| (it.seed, it.random_end_ns) = (9, 3));
         let ends: Vec<u64> = (0..100).map(|time_ns| rules.random_end(time_ns)).collect();
         assert!((0..=3).all(|end| ends.contains(&end)) && ends.iter().all(|&end| end <= 3));
-        assert_eq!(rules.random_end(77), splitmix64(9 ^ 77) % 4);
+        assert_eq!(rules.random_end(77), split_mix(&mut (9 ^ 77)) % 4);
         assert!(
             (0..100)
                 .any(|time_ns| with(|it| it.random_end_ns = 3).random_end(time_ns) != ends[time_ns as usize])

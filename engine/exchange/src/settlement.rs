@@ -81,8 +81,6 @@ pub(crate) struct Settlement<'a> {
     pub(crate) day: u32,
     /// Resting orders traded with or removed so far.
     pub(crate) fills: u32,
-    /// Reserve of the iceberg that self-trade prevention removes next.
-    pub(crate) reserve_lots: QuantityLots,
     pub(crate) taker: &'a mut Incoming,
 }
 
@@ -375,20 +373,8 @@ impl MatchSink for Settlement<'_> {
         self.decrement_taker(quantity_lots);
     }
 
-    fn on_reserve_canceled(&mut self, _maker: &Order, reserve_lots: QuantityLots) {
-        self.reserve_lots = reserve_lots;
-    }
-
-    fn on_self_trade_canceled(&mut self, maker: &Order) {
+    fn on_self_trade_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
         self.fills += 1;
-        let reserve_lots = core::mem::take(&mut self.reserve_lots);
-        self.self_trade_canceled(maker, reserve_lots);
-    }
-}
-
-impl Settlement<'_> {
-    /// Ends a resting order that self-trade prevention has removed.
-    pub(crate) fn self_trade_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
         let leaves_lots = maker.leaves_lots + reserve_lots;
         let released_minor = match maker.flags & flags::EXTENDED {
             0 => hold_of(self.terms, maker.side(), maker.price_ticks, leaves_lots),
@@ -409,7 +395,9 @@ impl Settlement<'_> {
             ClientOrderId::NONE,
         ));
     }
+}
 
+impl Settlement<'_> {
     /// The taker's half of a decrement.
     fn decrement_taker(&mut self, quantity_lots: QuantityLots) {
         let taker = &mut *self.taker;

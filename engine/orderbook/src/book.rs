@@ -100,14 +100,9 @@ pub trait MatchSink {
     /// ([`SelfTradePrevention::DecrementAndCancel`]). Otherwise as [`MatchSink::on_fill`].
     fn on_decrement(&mut self, maker: &mut Order, quantity_lots: QuantityLots, reserve_lots: QuantityLots);
 
-    /// Right before [`MatchSink::on_self_trade_canceled`] of a `maker` with a reserve: `reserve_lots` (above 0) go with
-    /// it. A sink whose orders have no reserves need not care.
-    fn on_reserve_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
-        let _ = (maker, reserve_lots);
-    }
-
-    /// `maker` is removed by self-trade prevention; its slot is freed right after.
-    fn on_self_trade_canceled(&mut self, maker: &Order);
+    /// `maker` is removed by self-trade prevention, and `reserve_lots` (0 for a plain order) with it; its slot is freed
+    /// right after.
+    fn on_self_trade_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots);
 }
 
 /// A price-time order book.

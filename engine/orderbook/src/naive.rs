@@ -156,10 +156,7 @@ impl Book for NaiveBook {
             match taker.self_trade_prevention {
                 SelfTradePrevention::CancelNewest if own => break Stop::SelfTrade,
                 SelfTradePrevention::CancelOldest | SelfTradePrevention::CancelBoth if own => {
-                    if behind_lots > 0 {
-                        sink.on_reserve_canceled(maker, behind_lots);
-                    }
-                    sink.on_self_trade_canceled(maker);
+                    sink.on_self_trade_canceled(maker, behind_lots);
                     self.unlink(table, slot);
                     table.remove(slot);
                     if taker.self_trade_prevention == SelfTradePrevention::CancelBoth {

@@ -154,10 +154,7 @@ fn prevent<S: MatchSink>(
         SelfTradePrevention::CancelOldest | SelfTradePrevention::CancelBoth => {
             let reserve_lots = slots.reserve_lots(slot);
             let maker = slots.entry(slot);
-            if reserve_lots > 0 {
-                sink.on_reserve_canceled(maker, reserve_lots);
-            }
-            sink.on_self_trade_canceled(maker);
+            sink.on_self_trade_canceled(maker, reserve_lots);
             level.quantity_lots -= maker.leaves_lots;
             progress.fills_left -= 1;
             pop(level, slots);

@@ -28,7 +28,8 @@ impl Reserve {
     }
 
     /// Most slices that the reserve can come to.
-    pub(crate) fn most_slices(&self) -> u64 {
+    #[must_use]
+    pub fn most_slices(&self) -> u64 {
         (self.lots as u64).div_ceil(self.least_lots as u64)
     }
 
@@ -53,7 +54,8 @@ impl Reserve {
 /// SplitMix64: adds 0x9E3779B97F4A7C15 to the state, and returns the new state mixed: two rounds of xor with itself
 /// shifted right (by 30, 27) and a multiplication (0xBF58476D1CE4E5B9, 0x94D049BB133111EB), then xor with itself shifted
 /// right by 31; all modulo 2^64.
-fn split_mix(state: &mut u64) -> u64 {
+#[must_use]
+pub fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -19,7 +19,6 @@ enum About {
     Fill,
     Refill,
     Decrement,
-    ReserveCanceled,
     Canceled,
 }
 
@@ -54,12 +53,8 @@ impl MatchSink for Heard {
         self.hear(About::Decrement, maker, quantity_lots, reserve_lots);
     }
 
-    fn on_reserve_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
-        self.hear(About::ReserveCanceled, maker, 0, reserve_lots);
-    }
-
-    fn on_self_trade_canceled(&mut self, maker: &Order) {
-        self.hear(About::Canceled, maker, 0, 0);
+    fn on_self_trade_canceled(&mut self, maker: &Order, reserve_lots: QuantityLots) {
+        self.hear(About::Canceled, maker, 0, reserve_lots);
     }
 }
 

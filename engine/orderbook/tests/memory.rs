@@ -30,7 +30,7 @@ impl MatchSink for Ignore {
         _reserve_lots: QuantityLots,
     ) {
     }
-    fn on_self_trade_canceled(&mut self, _maker: &Order) {}
+    fn on_self_trade_canceled(&mut self, _maker: &Order, _reserve_lots: QuantityLots) {}
 }
 
 /// Enters an order at a price, or cancels when the table is full.
