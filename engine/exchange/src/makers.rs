@@ -50,6 +50,15 @@ pub(crate) fn makers<'a, B: Book>(
     core::iter::from_fn(move || next_maker(&mut shown, &mut hidden, side))
 }
 
+/// Hidden, all-or-none and pegged orders of one side, best price first, then oldest first.
+pub(crate) fn hidden_orders<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+) -> impl Iterator<Item = &'a Order> {
+    orders(&instrument.hidden, table, side)
+}
+
 fn next_maker<'a>(
     shown: &mut Peekable<impl Iterator<Item = &'a Order>>,
     hidden: &mut Peekable<impl Iterator<Item = &'a Order>>,
