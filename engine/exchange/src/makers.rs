@@ -59,6 +59,26 @@ pub(crate) fn hidden_orders<'a, B: Book>(
     orders(&instrument.hidden, table, side)
 }
 
+/// What each price of a side offers in an auction, best first, shown orders by their sums; `counts` says which hidden orders
+/// take part.
+pub(crate) fn offers<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+    counts: impl Fn(&Order) -> bool + 'a,
+) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+    let mut shown = instrument.book.offers(table, side).peekable();
+    let hidden = hidden_orders(instrument, table, side).filter(move |order| counts(order));
+    let mut hidden = hidden.map(|order| (order.price_ticks, order.leaves_lots)).peekable();
+    core::iter::from_fn(move || {
+        let takes_shown = match (shown.peek(), hidden.peek()) {
+            (Some(shown), Some(hidden)) => is_as_good(side, shown.0, hidden.0),
+            (shown, _) => shown.is_some(),
+        };
+        if takes_shown { shown.next() } else { hidden.next() }
+    })
+}
+
 fn next_maker<'a>(
     shown: &mut Peekable<impl Iterator<Item = &'a Order>>,
     hidden: &mut Peekable<impl Iterator<Item = &'a Order>>,

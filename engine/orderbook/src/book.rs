@@ -163,6 +163,13 @@ pub trait Book {
     /// The price levels of a side, best first.
     fn levels<'a>(&'a self, table: &'a OrderTable, side: Side) -> impl Iterator<Item = PriceLevel> + 'a;
 
+    /// What each price of a side offers, best first: all that is left of its orders, reserves included.
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a;
+
     /// Slots of the orders at a price, oldest first; empty if there is no such level.
     fn queue<'a>(
         &'a self,

@@ -241,6 +241,15 @@ impl Book for NaiveBook {
         })
     }
 
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+        let offered = move |&slot: &u32| table.slots.entry(slot).leaves_lots + reserve_lots(table, slot);
+        self.queues(side).map(move |(price_ticks, queue)| (price_ticks, queue.iter().map(offered).sum()))
+    }
+
     fn queue<'a>(
         &'a self,
         _table: &'a OrderTable,

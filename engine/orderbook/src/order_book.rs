@@ -155,6 +155,15 @@ impl Book for OrderBook {
         })
     }
 
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+        let levels = Walk::new(self.side(side), &table.far);
+        levels.map(move |(key, level)| (price_of(side, key), offered_lots(&table.slots, level, level.orders)))
+    }
+
     fn queue<'a>(
         &'a self,
         table: &'a OrderTable,
