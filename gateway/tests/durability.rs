@@ -148,7 +148,7 @@ fn no_execution_report_leaves_before_its_order_is_synced() {
     let mut client = Client { stream: TcpStream::connect(venue.address).unwrap(), next_out: 1 };
     client.send(&venue, "A", "98=0|108=30|553=alice|554=ALICE-secret");
     assert_eq!(client.receive(1)[0].get(35), "A");
-    storage.block();
+    let _blocked = storage.block();
     client.send(&venue, "D", &order("a1", 1, "2", "100"));
     storage.await_waiting();
     // The engine has run ahead: the order is executed, and its event is in the ring that the gateway reads.

@@ -15,11 +15,11 @@ use crate::scheduling::SLICES_NS;
 /// How safe a command is before anything that it caused leaves the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// In memory: lost when the process dies.
+    /// It has its place in the order, in the memory of this process: when the process dies, the last ones may be lost.
     Memory,
-    /// Written to the operating system: survives the process, not the machine.
+    /// It has been written to the operating system: it survives this process, however that ends, but not loss of power.
     Os,
-    /// On the disk, by `fdatasync`: survives loss of power.
+    /// It has been synced to the disk, by `fdatasync`: it survives loss of power.
     #[default]
     Disk,
 }
@@ -154,7 +154,7 @@ pub struct BatchLimits {
     /// Commands that the engine applies. Default 64.
     pub engine_commands: usize,
     /// Bytes of commands that gather for one sync while another runs, and that one write of either stream takes (or one
-    /// record, if that is longer); 1 to half the command ring. Default 1 MiB.
+    /// record, if that is longer); at least 1. Default 1 MiB.
     pub journal_bytes: usize,
     /// How long a sync waits for more commands after the first of its batch, in nanoseconds, unless `journal_bytes` are
     /// there; up to [`MAX_JOURNAL_WAIT_NS`]. Default 0: the last sync is wait enough. The sync thread looks as often as its idle
@@ -321,9 +321,6 @@ impl PipelineConfig {
             if value == 0 {
                 return refuse(name, value, "at least 1");
             }
-        }
-        if limits.journal_bytes > sizes.commands / 2 {
-            return refuse("limits.journal_bytes", limits.journal_bytes, "at most half the command ring");
         }
         if limits.journal_wait_ns > MAX_JOURNAL_WAIT_NS {
             let value = usize::try_from(limits.journal_wait_ns).unwrap_or(usize::MAX);

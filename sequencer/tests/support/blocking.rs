@@ -26,19 +26,35 @@ pub struct BlockingStorage {
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
+/// Lets the calls go at the end of a test, also of one that fails: threads that hang in them could not be joined.
+pub struct Blocked(BlockingStorage);
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 impl BlockingStorage {
     /// From now on syncs wait.
-    pub fn block(&self) {
-        self.state.0.lock().unwrap().blocked = Some(Call::Sync);
+    #[must_use]
+    pub fn block(&self) -> Blocked {
+        self.block_calls(Call::Sync)
     }
 
     /// From now on writes wait.
-    pub fn block_writes(&self) {
-        self.state.0.lock().unwrap().blocked = Some(Call::Write);
+    #[must_use]
+    pub fn block_writes(&self) -> Blocked {
+        self.block_calls(Call::Write)
+    }
+
+    fn block_calls(&self, call: Call) -> Blocked {
+        self.state.0.lock().unwrap().blocked = Some(call);
+        Blocked(self.clone())
     }
 
     pub fn release(&self) {
-        self.state.0.lock().unwrap().blocked = None;
+        self.state.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocked = None;
         self.state.1.notify_all();
     }
 
