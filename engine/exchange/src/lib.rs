@@ -48,6 +48,7 @@ mod rules;
 mod settings;
 mod settlement;
 mod settling;
+mod snapshot;
 mod special;
 mod sweeping;
 mod sweeps;

@@ -65,6 +65,18 @@ impl Timetable {
         }
     }
 
+    /// As a snapshot has it: times, interval and what comes next.
+    pub(crate) fn to_words(self) -> [u64; 7] {
+        let [one, two, three, four, five] = self.times_ns;
+        [one, two, three, four, five, self.repeat_ns, self.next.into()]
+    }
+
+    /// From [`Timetable::to_words`]; `None` if there is no such entry.
+    pub(crate) fn from_words([one, two, three, four, five, repeat_ns, next]: [u64; 7]) -> Option<Self> {
+        let next = u32::try_from(next).ok().filter(|&next| next as usize <= PHASES.len())?;
+        Some(Self { times_ns: [one, two, three, four, five], repeat_ns, next })
+    }
+
     /// Feeds what is left of it.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
         hasher.write_value(&self.times_ns);
