@@ -6,6 +6,7 @@
 //! [`Gateway::output`] be sent.
 
 mod client;
+pub(crate) mod dispatch;
 mod logon;
 mod order_entry;
 

@@ -2,6 +2,7 @@
 
 use protocol::{ClientOrderId, CommandKind, OrderId};
 
+use super::dispatch::{Route, route_of};
 use super::{CommandPort, Gateway, Taken};
 use crate::access::ThrottleVerdict;
 use crate::fix::{Message, Version, tags};
@@ -53,13 +54,15 @@ impl Gateway {
         if self.clients[client].commands_in_flight() >= self.config.limits.commands_in_flight {
             return Taken::NotNow;
         }
-        let taken = match message.message_type() {
-            b"H" => {
+        let taken = match route_of(message.message_type()) {
+            None => true,
+            Some(Route::OrderStatus) => {
                 self.on_status_request(client, message, now_ns);
                 true
             }
-            b"D" => self.on_new_order(client, message, now_ns, port),
-            kind => self.on_cancel_or_replace(client, message, kind == b"G", now_ns, port),
+            Some(Route::NewOrder) => self.on_new_order(client, message, now_ns, port),
+            Some(Route::CancelOrder) => self.on_cancel_or_replace(client, message, false, now_ns, port),
+            Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),
         };
         if taken { Taken::Yes } else { Taken::NotNow }
     }
