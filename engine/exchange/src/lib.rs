@@ -37,6 +37,7 @@ pub mod naive;
 mod pegs;
 mod phases;
 mod positions;
+mod published;
 mod queries;
 mod replace;
 mod replace_plain;

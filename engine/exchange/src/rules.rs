@@ -71,6 +71,11 @@ impl Rules {
         &self.set
     }
 
+    /// The tick-size table as it was set.
+    pub(crate) fn table(&self) -> &SetTickTable {
+        &self.table
+    }
+
     pub(crate) fn change(&mut self, set: &SetInstrumentRules) {
         self.set = *set;
         self.note();
