@@ -100,6 +100,11 @@ impl Acceptor {
         &self.gateway
     }
 
+    /// Gives the gateway books of market data, see [`Gateway::seed_market`].
+    pub fn seed_market(&mut self, depth: marketdata::DepthBook) {
+        self.gateway.seed_market(depth);
+    }
+
     /// Takes the notices since the last call.
     pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
         self.notices.drain(..)

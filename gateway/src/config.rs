@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use protocol::{AccountId, SelfTradePrevention};
 
 use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 
 /// Everything a FIX gateway needs to know. Plain data: the binary fills it from its configuration file.
@@ -29,6 +30,10 @@ pub struct GatewayConfig {
     pub audit_path: Option<PathBuf>,
     /// Limits.
     pub limits: GatewayLimits,
+    /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
+    pub order_entry: bool,
+    /// Market data and reference data, if they are offered here.
+    pub market: Option<MarketSettings>,
 }
 
 impl GatewayConfig {
@@ -45,6 +50,8 @@ impl GatewayConfig {
             firms: BTreeMap::new(),
             audit_path: None,
             limits: GatewayLimits::default(),
+            order_entry: true,
+            market: None,
         }
     }
 }

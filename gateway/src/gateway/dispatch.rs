@@ -12,6 +12,8 @@ pub(crate) enum Route {
     ReplaceOrder,
     /// OrderStatusRequest.
     OrderStatus,
+    /// Market data and reference data.
+    Market,
 }
 
 /// All of them, the frequent ones first.
@@ -20,6 +22,11 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"F", Route::CancelOrder),
     (b"G", Route::ReplaceOrder),
     (b"H", Route::OrderStatus),
+    (b"V", Route::Market),
+    (b"x", Route::Market),
+    (b"c", Route::Market),
+    (b"e", Route::Market),
+    (b"g", Route::Market),
 ];
 
 /// What deals with messages of this type; `None` if they are not served.

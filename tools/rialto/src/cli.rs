@@ -84,6 +84,9 @@ pub struct ServeArgs {
     /// Address of the FIX port, instead of the configuration's; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub fix_bind: Option<SocketAddr>,
+    /// Address of a FIX port for market data alone, instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub market_data_bind: Option<SocketAddr>,
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,
