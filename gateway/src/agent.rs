@@ -5,7 +5,8 @@ use std::time::Duration;
 use sequencer::{Agent, AgentError, Clock, EventReader, Ingress, SendError};
 
 use crate::acceptor::{Acceptor, Notice};
-use crate::gateway::{CommandPort, GatewayError};
+use crate::endpoint::Endpoint;
+use crate::gateway::{CommandPort, Gateway, GatewayError};
 
 /// Events folded in one duty cycle, so that sockets are looked at in between.
 const EVENTS: usize = 1024;
@@ -13,9 +14,9 @@ const EVENTS: usize = 1024;
 /// Joins an [`Acceptor`] to the rings: commands out through an [`Ingress`], events in through an [`EventReader`].
 ///
 /// The acceptor must have seen the recovered events ([`Acceptor::on_event`]) before.
-pub struct GatewayAgent {
+pub struct GatewayAgent<E = Gateway> {
     name: &'static str,
-    acceptor: Acceptor,
+    acceptor: Acceptor<E>,
     port: Option<IngressPort>,
     events: EventReader,
     clock: Clock,
@@ -55,7 +56,7 @@ impl CommandPort for IngressPort {
     }
 }
 
-impl GatewayAgent {
+impl<E: Endpoint> GatewayAgent<E> {
     /// Joins them, and ends the recovery. `notify` gets what the operator may want to read in a log.
     ///
     /// # Errors
@@ -64,34 +65,16 @@ impl GatewayAgent {
     /// # Panics
     /// If the ring belongs to another gateway: its events would not be recognised.
     pub fn new(
-        mut acceptor: Acceptor,
+        mut acceptor: Acceptor<E>,
         ingress: Ingress,
         events: EventReader,
         clock: Clock,
         notify: Box<dyn FnMut(&Notice) + Send>,
     ) -> Result<Self, GatewayError> {
-        assert_eq!(ingress.gateway(), acceptor.gateway().config().gateway, "the ring is another gateway's");
+        assert_eq!(ingress.gateway(), acceptor.gateway().number(), "the ring is another gateway's");
         acceptor.finish_recovery()?;
         let port = Some(IngressPort { ingress, failed: None });
-        Ok(Self { name: "fix-gateway", acceptor, port, events, clock, notify })
-    }
-
-    /// A gateway for market data alone: it has no ring, since it takes no orders.
-    ///
-    /// # Errors
-    /// When the session store cannot be written.
-    ///
-    /// # Panics
-    /// If its configuration lets orders be entered.
-    pub fn market_data(
-        mut acceptor: Acceptor,
-        events: EventReader,
-        clock: Clock,
-        notify: Box<dyn FnMut(&Notice) + Send>,
-    ) -> Result<Self, GatewayError> {
-        assert!(!acceptor.gateway().config().order_entry, "orders need a ring");
-        acceptor.finish_recovery()?;
-        Ok(Self { name: "market-data", acceptor, port: None, events, clock, notify })
+        Ok(Self { name: E::NAME, acceptor, port, events, clock, notify })
     }
 
     fn cycle(&mut self, wait: Duration) -> Result<usize, AgentError> {
@@ -116,7 +99,27 @@ impl GatewayAgent {
     }
 }
 
-impl Agent for GatewayAgent {
+impl GatewayAgent {
+    /// A gateway for market data alone: it has no ring, since it takes no orders.
+    ///
+    /// # Errors
+    /// When the session store cannot be written.
+    ///
+    /// # Panics
+    /// If its configuration lets orders be entered.
+    pub fn market_data(
+        mut acceptor: Acceptor,
+        events: EventReader,
+        clock: Clock,
+        notify: Box<dyn FnMut(&Notice) + Send>,
+    ) -> Result<Self, GatewayError> {
+        assert!(!acceptor.gateway().config().order_entry, "orders need a ring");
+        acceptor.finish_recovery()?;
+        Ok(Self { name: "market-data", acceptor, port: None, events, clock, notify })
+    }
+}
+
+impl<E: Endpoint> Agent for GatewayAgent<E> {
     fn name(&self) -> &str {
         self.name
     }
@@ -128,7 +131,7 @@ impl Agent for GatewayAgent {
     /// Says goodbye to every client and gives them the logout timeout to answer.
     fn on_close(&mut self) -> Result<(), AgentError> {
         self.acceptor.begin_shutdown("the exchange is shutting down", self.clock.now_ns());
-        let timeout = Duration::from_nanos(self.acceptor.gateway().config().limits.logout_timeout_ns);
+        let timeout = Duration::from_nanos(self.acceptor.gateway().limits().logout_timeout_ns);
         // A wait of its own besides the clock's: a test's clock may stand still.
         for _ in 0..=timeout.as_millis() {
             if self.acceptor.is_drained() {

@@ -161,6 +161,8 @@ fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig>
     gateway.store_path = config.data.join("fix-market-data");
     gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
     gateway.order_entry = false;
+    // The TLS port is the order port's; one cannot be bound twice.
+    gateway.tls = None;
     gateway.market = Some(config.market_data.settings(limits));
     Some(gateway)
 }
@@ -279,6 +281,7 @@ fn recover(
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
 fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, Failure> {
     let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
+    folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
     let quick = IdleStrategy::default();
@@ -295,6 +298,7 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
             )));
         };
         thread.core = wanted.core;
+        thread.slice_ns = wanted.slice_us.map_or(thread.slice_ns, |slice_us| slice_us.saturating_mul(1000));
         if let Some(idle) = &wanted.idle {
             thread.idle =
                 idle.parse().map_err(|error| Failure::usage(format!("[threads.{name}].idle: {error}")))?;
