@@ -71,11 +71,6 @@ impl Rules {
         &self.set
     }
 
-    /// The tick-size table as it was set.
-    pub(crate) fn table(&self) -> &SetTickTable {
-        &self.table
-    }
-
     pub(crate) fn change(&mut self, set: &SetInstrumentRules) {
         self.set = *set;
         self.note();
@@ -185,6 +180,11 @@ impl Rules {
     #[inline]
     pub(crate) fn random_end(&self, time_ns: u64) -> u64 {
         split_mix(&mut (self.set.seed ^ time_ns)) % (self.set.random_end_ns + 1)
+    }
+
+    /// The tick table as it was set.
+    pub(crate) fn table(&self) -> &SetTickTable {
+        &self.table
     }
 
     /// Feeds rules and table.
