@@ -25,11 +25,12 @@ pub fn settings() -> MarketSettings {
     MarketSettings::new(Limits { accounts: 10, orders: 1000, balances: 100, ..Limits::default() })
 }
 
-/// A world with market data, a second instrument, and CAROL and DAVE besides ALICE and BOB.
+/// A world with market data, a second instrument, and four users; the market is made by accounts 2 and 3.
 pub fn world(change: impl FnOnce(&mut GatewayConfig)) -> World {
     let mut world = World::with_config(|config| {
-        config.users.push(user("CAROL", 4));
-        config.users.push(user("DAVE", 5));
+        // Accounts of their own, so that nobody gets reports of the orders that make the market.
+        let accounts = [("ALICE", 6), ("BOB", 7), ("CAROL", 8), ("DAVE", 9)];
+        config.users = accounts.map(|(name, account)| user(name, account)).into();
         config.market = Some(settings());
         change(config);
     });
