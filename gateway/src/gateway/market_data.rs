@@ -4,21 +4,24 @@ use machine::{Projection as _, Record};
 use marketdata::DepthBook;
 
 use super::Gateway;
+use super::activity::Activity;
 use super::client::Client;
 use crate::access::Permissions;
 use crate::fix::{Message, MessageWriter, Version};
-use crate::market::Outlet;
+use crate::market::{Market, Outlet};
 use crate::store::Store;
 
 /// The sessions of a gateway, as market data sees them.
 struct Sessions<'a> {
     clients: &'a mut [Client],
     store: &'a mut Store,
+    activity: &'a mut Activity,
     now_ns: u64,
 }
 
 impl Outlet for Sessions<'_> {
     fn send(&mut self, session: usize, message_type: &[u8], body: impl FnOnce(&mut MessageWriter<'_>)) {
+        self.activity.clients.insert(session);
         let session = &mut self.clients[session].session;
         if session.is_online() {
             session.send_unkept(message_type, self.now_ns, self.store, body);
@@ -55,18 +58,21 @@ impl Gateway {
         }
     }
 
+    /// Market data, and the sessions apart from it.
+    fn market_and_sessions(&mut self, now_ns: u64) -> (Option<&mut Market>, Sessions<'_>) {
+        let Self { market, clients, store, activity, .. } = self;
+        (market.as_mut(), Sessions { clients, store, activity, now_ns })
+    }
+
     pub(super) fn fold_market(&mut self, event: Record<'_>, now_ns: u64) {
-        if let Some(market) = &mut self.market {
-            market.on_event(
-                event,
-                &mut Sessions { clients: &mut self.clients, store: &mut self.store, now_ns },
-            );
+        if let (Some(market), mut sessions) = self.market_and_sessions(now_ns) {
+            market.on_event(event, &mut sessions);
         }
     }
 
     pub(super) fn tick_market(&mut self, now_ns: u64) {
-        if let Some(market) = &mut self.market {
-            market.on_tick(&mut Sessions { clients: &mut self.clients, store: &mut self.store, now_ns });
+        if let (Some(market), mut sessions) = self.market_and_sessions(now_ns) {
+            market.on_tick(&mut sessions);
         }
     }
 
@@ -81,15 +87,16 @@ impl Gateway {
 
     pub(super) fn on_market_request(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
         let permitted = self.config.users[client].access.permissions.has(Permissions::MARKET_DATA);
-        let mut sessions = Sessions { clients: &mut self.clients, store: &mut self.store, now_ns };
-        match &mut self.market {
-            Some(market) => market.on_request(client, message, permitted, &mut sessions),
-            None => sessions.reject(client, message, 4, "market data is not offered on this port"),
+        match self.market_and_sessions(now_ns) {
+            (Some(market), mut sessions) => market.on_request(client, message, permitted, &mut sessions),
+            (None, mut sessions) => {
+                sessions.reject(client, message, 4, "market data is not offered on this port");
+            }
         }
     }
 
     pub(super) fn refuse_order_entry(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
-        let mut sessions = Sessions { clients: &mut self.clients, store: &mut self.store, now_ns };
+        let (_, mut sessions) = self.market_and_sessions(now_ns);
         sessions.reject(client, message, 4, "orders are not taken on this port: it is for market data");
     }
 }
