@@ -68,6 +68,8 @@ Examples:
   rialto serve --demo                          the same, with house market makers and takers
   rialto config > my.toml; rialto serve --config my.toml
   rialto serve --fix-bind 127.0.0.1:0          a free port; the first lines of output name it
+  rialto serve --market-data-bind 127.0.0.1:9879
+                                               market data on a port and a thread of its own, not on the FIX port
 
 Log on with SenderCompID ALICE, TargetCompID RIALTO, Username alice, Password alice-secret (BOB and CAROL likewise).
 A running exchange stops cleanly on SIGINT or SIGTERM; killed in any other way, it recovers at the next start.")]
