@@ -120,21 +120,26 @@ impl<B: Book> Ahead<'_, B> {
         }
     }
 
-    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit.
+    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit price, of the first
+    /// `max_orders` that it meets.
     pub(crate) fn cost(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         quantity_lots: QuantityLots,
+        max_orders: u32,
     ) -> i128 {
-        let (mut left_lots, mut sum) = (quantity_lots, 0);
+        let (mut left_lots, mut orders_left, mut sum) = (quantity_lots, max_orders, 0);
         for maker in makers(self.instrument, self.table, Side::Sell) {
-            if left_lots == 0 {
+            if left_lots == 0 || orders_left == 0 {
                 break;
             }
             let lots = leaves_of(self.table, maker.order);
-            let passed = self.is_all_or_none(&maker) && lots > left_lots;
-            if passed || (skips_own && maker.order.account == account) {
+            if self.is_all_or_none(&maker) && lots > left_lots {
+                continue;
+            }
+            orders_left -= 1;
+            if skips_own && maker.order.account == account {
                 continue;
             }
             let lots = lots.min(left_lots);
@@ -144,16 +149,19 @@ impl<B: Book> Ahead<'_, B> {
         sum
     }
 
-    /// Orders that a spend-budget buy counts on: prices and quantities.
+    /// Orders that a spend-budget buy counts on, of the first `max_orders` that it meets: prices and quantities.
     pub(crate) fn budgeted(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         limit: Option<PriceTicks>,
+        max_orders: u32,
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> {
         makers(self.instrument, self.table, Side::Sell)
             .take_while(move |maker| is_within(Side::Sell, maker.order.price_ticks, limit))
-            .filter(move |maker| !(self.is_all_or_none(maker) || skips_own && maker.order.account == account))
+            .filter(move |maker| !self.is_all_or_none(maker))
+            .take(max_orders as usize)
+            .filter(move |maker| !(skips_own && maker.order.account == account))
             .map(|maker| (maker.order.price_ticks, leaves_of(self.table, maker.order)))
     }
 

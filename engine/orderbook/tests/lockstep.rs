@@ -268,7 +268,7 @@ impl<B: Book> Desk<B> {
                 self.meet(*slot, taker)
             }
             Operation::Ask(taker) => {
-                let cost = self.book.cost(&self.table, taker.side, taker.quantity_lots);
+                let cost = self.book.cost(&self.table, taker.side, taker.quantity_lots, taker.max_fills);
                 let available_lots = self.book.available(&self.table, taker, taker.quantity_lots);
                 format!("{cost:?} {available_lots}")
             }
