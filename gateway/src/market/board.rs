@@ -5,7 +5,7 @@ use protocol::InstrumentId;
 use super::entries::{Figures, Writer, write_preamble};
 use super::fields::Fields;
 use super::request::{Refusal, View, reason};
-use super::{Market, Outlet, refuse};
+use super::{Due, Market, Outlet, refuse};
 use crate::fix::{Precision, SOH, format_utc};
 
 /// How far a subscriber is.
@@ -129,7 +129,8 @@ impl Market {
                 let room = settings.backlog_bytes + feed.snapshot_bytes;
                 if view.full_refresh || outlet.backlog_bytes(feed.session) > room {
                     feed.state = State::Behind;
-                    due.push_back((instrument, feed.subscription));
+                    let (subscription, session) = (feed.subscription, feed.session);
+                    due.push_back(Due { instrument, subscription, session });
                     continue;
                 }
                 outlet.send(feed.session, b"X", |message| {
@@ -144,33 +145,24 @@ impl Market {
         }
     }
 
-    /// Sends a subscription the whole book, if there is room; whether it needs no more of that.
-    pub(super) fn refresh(
-        &mut self,
-        instrument: InstrumentId,
-        subscription: u64,
-        outlet: &mut impl Outlet,
-    ) -> bool {
+    /// Sends a subscription the whole book. One that has ended meanwhile gets nothing.
+    pub(super) fn refresh(&mut self, instrument: InstrumentId, subscription: u64, outlet: &mut impl Outlet) {
         let index = instrument as usize - 1;
         let Self { boards, depth, quoted, scratch, settings, event_ns, .. } = self;
-        let Some(board) = boards.get_mut(index) else { return true };
-        let Some((at, place)) = board.find(subscription) else { return true };
+        let Some(board) = boards.get_mut(index) else { return };
+        let Some((at, place)) = board.find(subscription) else { return };
         let Some((book, quoted)) = depth.book(instrument).zip(quoted.get(index).and_then(Option::as_ref))
         else {
-            return true;
+            return;
         };
         let Group { view, report, feeds } = &mut board.groups[at];
         let feed = &mut feeds[place];
-        if outlet.backlog_bytes(feed.session) > settings.backlog_bytes / 4 {
-            return false;
-        }
         scratch.entries.clear();
         let writer = Writer::new(&mut scratch.entries, quoted, instrument, view.version, true, *report);
         let session = feed.session;
         let Some(count) = writer.book(depth, view, settings.snapshot_entries) else {
             let id = feed.id_field[4..feed.id_field.len() - 1].to_vec();
-            self.end_subscription(session, &id, subscription, outlet);
-            return true;
+            return self.end_subscription(session, &id, subscription, outlet);
         };
         scratch.preamble.clear();
         let updated = format_utc(*event_ns, Precision::Millis);
@@ -188,7 +180,6 @@ impl Market {
             board.retain(|feed| feed.subscription != subscription);
             self.record_if_wanted();
         }
-        true
     }
 
     /// A book has outgrown a message: its subscribers cannot be brought up to date any more.

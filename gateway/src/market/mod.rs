@@ -92,10 +92,18 @@ pub(crate) struct Market {
     subscriptions: HashMap<(usize, Vec<u8>), u64>,
     last_subscription: u64,
     /// Subscriptions that shall get the whole book as soon as there is room.
-    due: VecDeque<(InstrumentId, u64)>,
+    due: VecDeque<Due>,
     /// Subscribers of statuses and lists.
     followers: Vec<Follower>,
     scratch: Scratch,
+}
+
+/// A subscription of an instrument that waits for the whole book.
+#[derive(Clone, Copy)]
+struct Due {
+    instrument: InstrumentId,
+    subscription: u64,
+    session: usize,
 }
 
 /// Memory that is used again for every message.
@@ -163,9 +171,12 @@ impl Market {
             return;
         }
         for _ in 0..self.due.len() {
-            let Some((instrument, subscription)) = self.due.pop_front() else { break };
-            if !self.refresh(instrument, subscription, outlet) {
-                self.due.push_back((instrument, subscription));
+            let Some(due) = self.due.pop_front() else { break };
+            // Who does not read at all is looked at in every duty cycle: that must cost next to nothing.
+            if outlet.backlog_bytes(due.session) > self.settings.backlog_bytes / 4 {
+                self.due.push_back(due);
+            } else {
+                self.refresh(due.instrument, due.subscription, outlet);
             }
         }
     }
@@ -182,7 +193,7 @@ impl Market {
     pub(crate) fn on_resend(&mut self, session: usize) {
         for (index, board) in self.boards.iter_mut().enumerate() {
             for subscription in board.to_refresh(session) {
-                self.due.push_back((index as InstrumentId + 1, subscription));
+                self.due.push_back(Due { instrument: index as InstrumentId + 1, subscription, session });
             }
         }
     }
@@ -295,7 +306,7 @@ impl Market {
                 self.boards.resize_with(index + 1, Board::default);
             }
             self.boards[index].add(request.view, subscription, session, id, once);
-            self.due.push_back((instrument, subscription));
+            self.due.push_back(Due { instrument, subscription, session });
         }
     }
 
