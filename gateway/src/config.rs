@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use protocol::{AccountId, SelfTradePrevention};
 
 use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 use crate::transport::{CertificateName, TlsSettings};
 
@@ -32,6 +33,10 @@ pub struct GatewayConfig {
     pub audit_path: Option<PathBuf>,
     /// Limits.
     pub limits: GatewayLimits,
+    /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
+    pub order_entry: bool,
+    /// Market data and reference data, if they are offered here.
+    pub market: Option<MarketSettings>,
 }
 
 impl GatewayConfig {
@@ -49,6 +54,8 @@ impl GatewayConfig {
             firms: BTreeMap::new(),
             audit_path: None,
             limits: GatewayLimits::default(),
+            order_entry: true,
+            market: None,
         }
     }
 }

@@ -83,6 +83,7 @@ impl Gateway {
         if self.activity.begins_round(now_ns) {
             self.look_at_all(now_ns);
         }
+        self.tick_market(now_ns);
         let mut at = 0;
         while let Some(client) = self.activity.clients.get(at) {
             at += 1;

@@ -7,7 +7,9 @@
 
 mod activity;
 mod client;
+pub(crate) mod dispatch;
 mod logon;
+mod market_data;
 mod order_entry;
 
 use std::collections::HashMap;
@@ -20,6 +22,7 @@ use protocol::AccountId;
 use crate::access::{Attempt, InlineVerifier, Lockout, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
+use crate::market::Market;
 use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
 use crate::session::{Session, Verdict};
 use crate::store::{Store, StoreError};
@@ -135,6 +138,7 @@ pub struct Gateway {
     clients: Vec<Client>,
     by_comp_id: HashMap<Vec<u8>, usize>,
     orders: Orders,
+    market: Option<Market>,
     store: Store,
     links: Vec<Option<Link>>,
     index: FieldIndex,
@@ -196,6 +200,7 @@ impl Gateway {
             clients,
             by_comp_id,
             orders: Orders::new(&accounts, limits.done_orders),
+            market: config.market.clone().map(Market::new),
             store,
             links: Vec::new(),
             index: FieldIndex::new(),
@@ -254,6 +259,27 @@ impl Gateway {
             _ => 0,
         };
         self.current = Some((header.sequence, index + 1));
+        if self.config.order_entry {
+            self.fold_order(event, index, now_ns);
+        }
+        self.fold_market(event, now_ns);
+        if event.is_last_event() {
+            self.current = None;
+            self.applied = header.sequence;
+            if let Some(client) = self.client_of(header.source) {
+                self.clients[client].finish_request();
+                self.activity.clients.insert(client);
+            }
+            if self.store.pending_bytes() > 1 << 20 {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds one event into the orders, and writes its reports.
+    fn fold_order(&mut self, event: Record<'_>, index: u32, now_ns: u64) {
+        let header = event.header();
         let client = self.client_of(header.source);
         // Not always the first event answers: what the time has brought comes before it.
         if let Some(client) = client
@@ -268,18 +294,6 @@ impl Gateway {
                 self.write_report(report, now_ns);
             }
         }
-        if event.is_last_event() {
-            self.current = None;
-            self.applied = header.sequence;
-            if let Some(client) = client {
-                self.clients[client].finish_request();
-                self.activity.clients.insert(client);
-            }
-            if self.store.pending_bytes() > 1 << 20 {
-                self.commit()?;
-            }
-        }
-        Ok(())
     }
 
     /// All recovered events are in: checks that they are those that the store has followed, and keeps what they gave.
@@ -289,7 +303,8 @@ impl Gateway {
     /// [`GatewayError`]
     pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
         let (stored, journal) = (self.store.applied(), self.applied);
-        if stored > journal {
+        // A gateway without orders has no reports that events must not give again.
+        if self.config.order_entry && stored > journal {
             return Err(GatewayError::AheadOfJournal { stored, journal });
         }
         self.commit()?;
@@ -427,6 +442,9 @@ impl Gateway {
     /// Parts a link from its session, which keeps its state.
     fn detach(&mut self, link: LinkId) {
         let Some(client) = self.link(link).client.take() else { return };
+        if let Some(market) = &mut self.market {
+            market.drop_session(client);
+        }
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
         if session.on_disconnect() {
@@ -563,7 +581,7 @@ impl Gateway {
             self.clients[client].forget_sequences();
         }
         match verdict {
-            Verdict::Handled => {}
+            Verdict::Handled => self.note_resend(client, message),
             Verdict::Disconnect(reason) => self.close(link, reason),
             Verdict::Application => match self.on_application(client, message, now_ns, port) {
                 Taken::Yes => self.clients[client].session.advance(),

@@ -2,6 +2,7 @@
 
 use protocol::{ClientOrderId, CommandKind, OrderId};
 
+use super::dispatch::{Route, route_of};
 use super::{CommandPort, Gateway, Taken};
 use crate::access::ThrottleVerdict;
 use crate::fix::{Message, Version, tags};
@@ -34,7 +35,9 @@ impl Gateway {
         if self.is_repeated(client, message) {
             return Taken::Yes;
         }
-        if !self.config.users[client].access.permissions.allows(message.message_type()) {
+        let route = route_of(message.message_type());
+        let is_market = route == Some(Route::Market);
+        if !is_market && !self.config.users[client].access.permissions.allows(message.message_type()) {
             self.refuse_permission(client, message, now_ns);
             return Taken::Yes;
         }
@@ -50,16 +53,26 @@ impl Gateway {
                 return Taken::Dropped;
             }
         }
+        if is_market {
+            self.on_market_request(client, message, now_ns);
+            return Taken::Yes;
+        }
+        if !self.config.order_entry {
+            self.refuse_order_entry(client, message, now_ns);
+            return Taken::Yes;
+        }
         if self.clients[client].commands_in_flight() >= self.config.limits.commands_in_flight {
             return Taken::NotNow;
         }
-        let taken = match message.message_type() {
-            b"H" => {
+        let taken = match route {
+            None | Some(Route::Market) => true,
+            Some(Route::OrderStatus) => {
                 self.on_status_request(client, message, now_ns);
                 true
             }
-            b"D" => self.on_new_order(client, message, now_ns, port),
-            kind => self.on_cancel_or_replace(client, message, kind == b"G", now_ns, port),
+            Some(Route::NewOrder) => self.on_new_order(client, message, now_ns, port),
+            Some(Route::CancelOrder) => self.on_cancel_or_replace(client, message, false, now_ns, port),
+            Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),
         };
         if taken { Taken::Yes } else { Taken::NotNow }
     }

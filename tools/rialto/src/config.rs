@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
-use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
@@ -72,6 +72,8 @@ struct File {
     fix: FileFix,
     #[serde(default)]
     gateway: FileGateway,
+    #[serde(default)]
+    market_data: FileMarketData,
     #[serde(default)]
     sessions: FileSession,
     #[serde(default)]
@@ -252,6 +254,8 @@ pub struct Config {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// Limits of the FIX gateway.
     pub gateway: GatewayLimits,
+    /// How market data is offered.
+    pub market_data: MarketData,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -344,6 +348,7 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
+            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
