@@ -25,6 +25,6 @@ mod store;
 
 pub use acceptor::{Acceptor, Notice};
 pub use agent::GatewayAgent;
-pub use config::{AccessSettings, ConfigError, GatewayConfig, GatewayLimits, UserConfig};
+pub use config::{AccessSettings, ConfigError, DisconnectPolicy, GatewayConfig, GatewayLimits, UserConfig};
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use store::{Store, StoreError};

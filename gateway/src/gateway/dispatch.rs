@@ -12,6 +12,20 @@ pub(crate) enum Route {
     ReplaceOrder,
     /// OrderStatusRequest.
     OrderStatus,
+    /// NewOrderList.
+    NewList,
+    /// ListStatusRequest.
+    ListStatus,
+    /// OrderMassCancelRequest.
+    MassCancel,
+    /// OrderMassStatusRequest.
+    MassStatus,
+    /// RequestForPositions.
+    Positions,
+    /// CollateralInquiry.
+    Collateral,
+    /// UserRequest.
+    User,
 }
 
 /// All of them, the frequent ones first.
@@ -20,6 +34,13 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"F", Route::CancelOrder),
     (b"G", Route::ReplaceOrder),
     (b"H", Route::OrderStatus),
+    (b"E", Route::NewList),
+    (b"M", Route::ListStatus),
+    (b"q", Route::MassCancel),
+    (b"AF", Route::MassStatus),
+    (b"AN", Route::Positions),
+    (b"BB", Route::Collateral),
+    (b"BE", Route::User),
 ];
 
 /// What deals with messages of this type; `None` if they are not served.

@@ -5,10 +5,17 @@
 //! ([`Gateway::on_tick`]), then [`Gateway::commit`]; only after it has returned `true` may what stands in
 //! [`Gateway::output`] be sent.
 
+mod account;
 mod client;
+mod disconnect;
 pub(crate) mod dispatch;
 mod logon;
+mod mass_cancel;
+mod order_cancel;
 mod order_entry;
+mod order_list;
+mod order_status;
+mod user_request;
 
 use std::collections::HashMap;
 use std::io;
@@ -17,13 +24,15 @@ use std::net::IpAddr;
 use machine::{Record, Source};
 use protocol::AccountId;
 
-use crate::access::{Attempt, InlineVerifier, Lockout, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, InlineVerifier, Lockout, PasswordHash, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
-use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
-use crate::session::{Session, Verdict};
+use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
+use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Session, Verdict};
 use crate::store::{Store, StoreError};
 use client::Client;
+use disconnect::Ending;
+use user_request::PendingChange;
 
 /// Where commands go: a ring to the sequencer.
 pub trait CommandPort {
@@ -143,12 +152,18 @@ pub struct Gateway {
     /// Sequence and next index of the command whose events are coming in.
     current: Option<(u64, u32)>,
     shutting_down: bool,
+    /// The time that the caller told last.
+    now_ns: u64,
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
     lockout: Lockout,
     attempts: Vec<Attempt>,
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: Vec<Throttle>,
+    /// Hashes of the configuration, by user: those in `config` may have been changed since.
+    configured_passwords: Vec<Option<PasswordHash>>,
+    changed_passwords: Option<ChangedPasswords>,
+    changes: Vec<PendingChange>,
 }
 
 impl Gateway {
@@ -164,8 +179,16 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`]
-    pub fn open_with(config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
+    pub fn open_with(mut config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
         config.validate()?;
+        let configured_passwords = config.users.iter().map(|user| user.password.clone()).collect();
+        let changed_passwords = config.passwords_path.as_deref().map(ChangedPasswords::open).transpose()?;
+        if let Some(changed) = &changed_passwords {
+            for user in &mut config.users {
+                let name = &user.sender_comp_id;
+                user.password = user.password.as_ref().map(|password| changed.current(name, password));
+            }
+        }
         let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
         let limits = &config.limits;
         let store = Store::open(
@@ -200,11 +223,15 @@ impl Gateway {
             applied: 0,
             current: None,
             shutting_down: false,
+            now_ns: 0,
             verifier,
             next_ticket: 0,
             lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
+            configured_passwords,
+            changed_passwords,
+            changes: Vec::new(),
             config,
         })
     }
@@ -256,8 +283,8 @@ impl Gateway {
         {
             self.clients[client].match_request(event);
         }
-        let request = client.and_then(|client| self.clients[client].current_request());
-        let reports = self.orders.apply(event, index, request);
+        let asked = client.and_then(|client| self.clients[client].asked(event));
+        let reports = self.orders.apply(event, index, asked.as_ref());
         if header.sequence > self.store.applied() {
             for report in reports.iter().flatten() {
                 self.write_report(report, now_ns);
@@ -266,8 +293,10 @@ impl Gateway {
         if event.is_last_event() {
             self.current = None;
             self.applied = header.sequence;
-            if let Some(client) = client {
-                self.clients[client].finish_request();
+            if let Some(client) = client
+                && let Some(request) = self.clients[client].finish_request()
+            {
+                self.on_list_done(client, &request, now_ns);
             }
             if self.store.pending_bytes() > 1 << 20 {
                 self.commit()?;
@@ -299,10 +328,19 @@ impl Gateway {
         self.counters.reports += 1;
         let session = &mut self.clients[report.session()].session;
         let catalog = &self.orders.catalog;
+        let special = match report {
+            Report::Execution(body) => self.orders.special(&body.order),
+            _ => None,
+        };
         match report {
             Report::Execution(body) => session.send_application(b"8", now_ns, &mut self.store, |writer| {
-                write_execution(writer, catalog, body, None, None);
+                write_execution(writer, catalog, special, body, StatusAnswer::default());
             }),
+            Report::MassCancel(body) => {
+                session.send_application(b"r", now_ns, &mut self.store, |writer| {
+                    write_mass_cancel(writer, catalog, body);
+                });
+            }
             Report::CancelReject(body) => {
                 session.send_application(b"9", now_ns, &mut self.store, |writer| {
                     write_cancel_reject(writer, body)
@@ -399,13 +437,15 @@ impl Gateway {
 
     /// The link is gone; its place is free again.
     pub fn disconnect(&mut self, link: LinkId) {
-        self.detach(link);
+        self.detach(link, Ending::Drop);
         self.links[link] = None;
     }
 
     /// Parts a link from its session, which keeps its state.
-    fn detach(&mut self, link: LinkId) {
+    fn detach(&mut self, link: LinkId, ending: Ending) {
         let Some(client) = self.link(link).client.take() else { return };
+        let ending = if self.shutting_down { Ending::Drop } else { ending };
+        self.on_gone(client, ending, self.now_ns);
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
         if session.on_disconnect() {
@@ -421,7 +461,8 @@ impl Gateway {
     }
 
     fn close(&mut self, link: LinkId, reason: &'static str) {
-        self.detach(link);
+        let logged_out = matches!(reason, LOGGED_OUT | CLIENT_LOGGED_OUT);
+        self.detach(link, if logged_out { Ending::Logout } else { Ending::Drop });
         let link = self.link(link);
         link.closing = Some(reason);
         link.pending = None;
@@ -434,6 +475,7 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn receive(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.tell_time(now_ns);
         let mut index = std::mem::take(&mut self.index);
         let mut input = std::mem::take(self.input(link));
         let result = self.receive_all(link, &input, &mut index, now_ns, port);
@@ -444,6 +486,13 @@ impl Gateway {
             *self.input(link) = input;
         }
         Ok(())
+    }
+
+    fn tell_time(&mut self, now_ns: u64) {
+        if self.now_ns == 0 {
+            self.resume_disconnects(now_ns);
+        }
+        self.now_ns = now_ns;
     }
 
     fn receive_all(
@@ -560,6 +609,7 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.tell_time(now_ns);
         self.finish_logons(now_ns);
         for link in 0..self.links.len() {
             let Some(open) = &self.links[link] else { continue };
@@ -584,6 +634,8 @@ impl Gateway {
         }
         for client in 0..self.clients.len() {
             self.release_parked(client, now_ns, port);
+            self.pump_answers(client, now_ns);
+            self.cancel_if_due(client, now_ns, port);
         }
         Ok(())
     }
