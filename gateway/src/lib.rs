@@ -29,7 +29,7 @@ pub mod transport;
 
 pub use acceptor::{Acceptor, Notice};
 pub use agent::GatewayAgent;
-pub use config::{AccessSettings, ConfigError, GatewayConfig, GatewayLimits, UserConfig};
+pub use config::{AccessSettings, ConfigError, DisconnectPolicy, GatewayConfig, GatewayLimits, UserConfig};
 pub use endpoint::Endpoint;
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use market::MarketSettings;

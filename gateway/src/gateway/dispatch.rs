@@ -12,6 +12,20 @@ pub(crate) enum Route {
     ReplaceOrder,
     /// OrderStatusRequest.
     OrderStatus,
+    /// NewOrderList.
+    NewList,
+    /// ListStatusRequest.
+    ListStatus,
+    /// OrderMassCancelRequest.
+    MassCancel,
+    /// OrderMassStatusRequest.
+    MassStatus,
+    /// RequestForPositions.
+    Positions,
+    /// CollateralInquiry.
+    Collateral,
+    /// UserRequest.
+    User,
     /// Market data and reference data.
     Market,
 }
@@ -22,6 +36,13 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"F", Route::CancelOrder),
     (b"G", Route::ReplaceOrder),
     (b"H", Route::OrderStatus),
+    (b"E", Route::NewList),
+    (b"M", Route::ListStatus),
+    (b"q", Route::MassCancel),
+    (b"AF", Route::MassStatus),
+    (b"AN", Route::Positions),
+    (b"BB", Route::Collateral),
+    (b"BE", Route::User),
     (b"V", Route::Market),
     (b"x", Route::Market),
     (b"c", Route::Market),

@@ -4,7 +4,7 @@ use std::io;
 
 use super::logon::has_good_time;
 use super::resend::MAX_OPEN_RANGES;
-use super::{Phase, Session, Verdict};
+use super::{CLIENT_LOGGED_OUT, LOGGED_OUT, Phase, Session, Verdict};
 use crate::dictionary::{Checker, Problem, SessionRejectReason as Reason};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
 use crate::gateway::dispatch::route_of;
@@ -28,7 +28,7 @@ impl Session {
         let kind = message.message_type();
         if matches!(self.phase, Phase::LoggingOut { .. }) && kind != b"2" {
             let answered = kind == b"5";
-            return Ok(if answered { Verdict::Disconnect("logged out") } else { Verdict::Handled });
+            return Ok(if answered { Verdict::Disconnect(LOGGED_OUT) } else { Verdict::Handled });
         }
         if message.get(tags::BEGIN_STRING) != Some(self.identity.version.begin_string()) {
             if kind != b"5" {
@@ -185,7 +185,7 @@ impl Session {
             self.advance();
         }
         self.send_logout("", now_ns, store);
-        Verdict::Disconnect("client logged out")
+        Verdict::Disconnect(CLIENT_LOGGED_OUT)
     }
 
     /// A ResendRequest is answered whatever its number, or two sides that both miss messages would wait for each other

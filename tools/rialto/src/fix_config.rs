@@ -8,7 +8,7 @@ use gateway::access::{HmacKey, PasswordHash, Permissions, ThrottleLimits};
 use gateway::dictionary::Switches;
 use gateway::fix::{Precision, Version};
 use gateway::session::{Schedule, SessionSettings};
-use gateway::{AccessSettings, GatewayLimits, MarketSettings, UserConfig};
+use gateway::{AccessSettings, DisconnectPolicy, GatewayLimits, MarketSettings, UserConfig};
 use protocol::{AccountId, Limits};
 use serde::Deserialize;
 
@@ -34,6 +34,8 @@ pub struct FileUser {
     permissions: Option<Vec<String>>,
     throttle: Option<FileThrottle>,
     firm: Option<String>,
+    cancel_on_disconnect: Option<String>,
+    cancel_on_disconnect_grace_s: Option<u64>,
     #[serde(default)]
     session: FileSession,
 }
@@ -208,6 +210,7 @@ impl FileUser {
             .settings()
             .map_err(|(field, reason)| (at(&format!("session.{field}")), reason))?;
         let access = self.access().map_err(|(field, reason)| (at(field), reason))?;
+        let on_disconnect = self.on_disconnect().map_err(|(field, reason)| (at(field), reason))?;
         let name = self.self_trade_prevention.as_deref().unwrap_or("cancel_newest");
         let prevention = rules::self_trade_prevention(name).map_err(|(field, reason)| (at(field), reason))?;
         Ok(UserConfig {
@@ -219,7 +222,25 @@ impl FileUser {
             self_trade_prevention: prevention,
             session: settings,
             access,
+            on_disconnect,
         })
+    }
+
+    fn on_disconnect(&self) -> Result<DisconnectPolicy, (&'static str, String)> {
+        let (on_drop, on_logout) = match self.cancel_on_disconnect.as_deref() {
+            None | Some("never") => (false, false),
+            Some("drop") => (true, false),
+            Some("logout") => (false, true),
+            Some("always") => (true, true),
+            Some(other) => {
+                let reason = format!("{other:?} is none of never, drop, logout, always");
+                return Err(("cancel_on_disconnect", reason));
+            }
+        };
+        let grace_s = self.cancel_on_disconnect_grace_s.unwrap_or(0);
+        let grace_ns = grace_s.checked_mul(1_000_000_000).filter(|&it| it <= DisconnectPolicy::MAX_GRACE_NS);
+        let too_long = || ("cancel_on_disconnect_grace_s", "must be at most an hour: 3600".to_owned());
+        Ok(DisconnectPolicy { on_drop, on_logout, grace_ns: grace_ns.ok_or_else(too_long)? })
     }
 
     fn access(&self) -> Result<AccessSettings, (&'static str, String)> {
@@ -371,7 +392,11 @@ mod tests {
         let session = "session = { version = 'FIX.5.0SP2', timestamps = 'nanos', reset_on_logon = true, \
              validate_user_defined_fields = false, schedule = { start = '22:00', end = '21:00:30', \
              start_day = 'Sunday', end_day = 'friday' } }";
-        let it = user(&format!("password_hash = '{HASH}'\npermissions = ['cancel']\n{session}")).unwrap();
+        let disconnect = "cancel_on_disconnect = 'drop'\ncancel_on_disconnect_grace_s = 5";
+        let text = format!("password_hash = '{HASH}'\npermissions = ['cancel']\n{disconnect}\n{session}");
+        let it = user(&text).unwrap();
+        assert!(it.on_disconnect.on_drop && !it.on_disconnect.on_logout);
+        assert_eq!(it.on_disconnect.grace_ns, 5_000_000_000);
         assert_eq!((it.session.version, it.session.resend_chunk), (Some(Version::Fix50Sp2), 100));
         assert!(it.session.reset_on_logon && !it.session.switches.validate_user_defined_fields);
         assert_eq!(it.session.schedule, Schedule::weekly((6, 79_200), (4, 75_630)));
@@ -385,6 +410,9 @@ mod tests {
         assert!(user("password_hash = 'secret'").err().unwrap().1.contains("rialto password"));
         assert_eq!(mistake("hmac_key_file = 'no-such-file'").0, "users.A.hmac_key_file");
         assert_eq!(mistake("permissions = ['all']").0, "users.A.permissions");
+        assert_eq!(mistake("cancel_on_disconnect = 'yes'").0, "users.A.cancel_on_disconnect");
+        let grace = mistake("cancel_on_disconnect_grace_s = 3601");
+        assert_eq!(grace.0, "users.A.cancel_on_disconnect_grace_s");
         assert_eq!(mistake("addresses = ['10.0.0.0/40']").0, "users.A.addresses");
         assert_eq!(mistake("session = { version = 'FIX.9' }").0, "users.A.session.version");
         assert_eq!(mistake("session = { timestamps = 'hours' }").0, "users.A.session.timestamps");

@@ -1,9 +1,11 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
@@ -14,13 +16,15 @@ use protocol::{AccountId, CreateAccount, Limits, Name};
 use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument};
 
+use crate::admin;
+use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
 use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
 use crate::market_data;
-use crate::operator::{self, Known, Operator, Status};
+use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 
 /// Gateway number of the FIX port.
@@ -31,6 +35,8 @@ const HOUSE_GATEWAY: u16 = 2;
 const MARKET_DATA_GATEWAY: u16 = 3;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
+/// Requests of people that may wait for the operator's agent.
+const ASKED: usize = 64;
 /// How often the main thread looks for signals and faults.
 const WATCH: Duration = Duration::from_millis(20);
 
@@ -61,12 +67,15 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut edges = Edges { acceptor, market_data, house: None, known: Known::default(), failure: None };
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
-    let (running, status) = start(pipeline, edges, &config, &clock)?;
+    let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
+    let admin = admin::server::start(&config.data, names, wishes, clock.clone());
+    let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let outcome = announce_when_ready(&running, &status, &config, addresses, &stop)
         .and_then(|()| watch(&running, &status, &stop));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
     }
+    drop(admin);
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
@@ -145,6 +154,7 @@ fn fix_config(config: &Config, limits: &Limits) -> GatewayConfig {
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
+    gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
     let offered = config.market_data.enabled && config.market_data.bind.is_none();
@@ -205,7 +215,8 @@ impl Edges {
         if let Some(house) = &mut self.house {
             house.on_event(event);
         }
-        if let Err(error) = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns)) {
+        let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
+        if let Err(error) = outcome {
             self.failure.get_or_insert(error);
         }
     }
@@ -307,13 +318,29 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     Ok(pipeline)
 }
 
+/// A running exchange, and how to ask it for something.
+struct Started {
+    running: Running,
+    status: Arc<Status>,
+    wishes: SyncSender<Wish>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// The FIX sessions by name: gateway and session number in the source of commands.
+fn sessions(config: &Config) -> BTreeMap<String, (u16, u16)> {
+    let numbered = config.users.iter().zip(1..);
+    numbered.map(|(user, number)| (user.sender_comp_id.clone(), (FIX_GATEWAY, number))).collect()
+}
+
 /// Puts the edges into the pipeline and starts it.
 fn start(
     mut pipeline: Pipeline<Exchange>,
     edges: Edges,
     config: &Config,
     clock: &Clock,
-) -> Result<(Running, Arc<Status>), Failure> {
+) -> Result<Started, Failure> {
+    let names = Arc::clone(&edges.known.names);
+    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
@@ -322,7 +349,8 @@ fn start(
     let status = operator.status();
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = OperatorAgent::new(operator, ingress, events, clock.clone());
+    let (wishes, asked) = sync_channel(ASKED);
+    let agent = OperatorAgent::new(operator, asked, ingress, events, clock.clone());
     pipeline.add_agent("operator", Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
@@ -341,7 +369,7 @@ fn start(
         pipeline.add_agent("house", Box::new(agent));
     }
     let running = pipeline.start().map_err(Failure::system)?;
-    Ok((running, status))
+    Ok(Started { running, status, wishes, names })
 }
 
 /// Writes what happened on a FIX connection to the log.
