@@ -8,6 +8,7 @@ mod decimal;
 mod describe;
 mod fix_config;
 mod folder;
+mod journal_config;
 mod latency;
 mod operator;
 mod output;
