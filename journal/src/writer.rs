@@ -1,5 +1,6 @@
 //! Appending to a stream.
 
+use crate::JournalError;
 use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, SEGMENT_HEADER_LENGTH, SPARE_NAME, SegmentHeader, segment_path};
 use crate::frame::Segment;
@@ -9,7 +10,6 @@ use crate::scan::{Known, RecoveryReport, Scan, scan};
 use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
 use crate::storage::{SharedStorage, StorageFile, write_all};
 use crate::sync::{StreamSyncer, sync_segments};
-use crate::JournalError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
