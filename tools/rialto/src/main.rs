@@ -9,6 +9,7 @@ mod decimal;
 mod describe;
 mod fix_config;
 mod folder;
+mod journal_config;
 mod latency;
 mod market_data;
 mod operator;
