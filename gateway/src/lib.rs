@@ -1,4 +1,4 @@
-//! FIX 4.4 order entry: sessions, orders, execution reports.
+//! Order entry: FIX sessions, orders, execution reports; and the engine's own records in [`binary`].
 //!
 //! ```text
 //!  socket ─▶ Acceptor ─▶ Gateway ─▶ Session ─▶ order entry ─▶ CommandPort ─ring─▶ sequencer
@@ -15,6 +15,7 @@
 mod acceptor;
 pub mod access;
 mod agent;
+pub mod binary;
 mod config;
 pub mod dictionary;
 mod endpoint;

@@ -12,6 +12,7 @@ mod latency;
 mod operator;
 mod output;
 mod plot;
+mod ports_config;
 mod rules;
 mod settings;
 mod timekeeper;

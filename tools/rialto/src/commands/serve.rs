@@ -1,12 +1,15 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use exchange::Exchange;
+use gateway::binary::{BinaryConfig, BinaryGateway};
+use gateway::transport::{TlsReload, TlsSettings};
 use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
 use journal::DataFolder;
 use machine::{Record, Source};
@@ -21,11 +24,14 @@ use crate::describe;
 use crate::folder;
 use crate::operator::{self, Known, Operator, Status};
 use crate::output::{Failure, grouped, line, progress_bar};
+use crate::ports_config::BinaryPort;
 
 /// Gateway number of the FIX port.
 const FIX_GATEWAY: u16 = 1;
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
+/// Gateway number of the binary ports.
+const BINARY_GATEWAY: u16 = 4;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
 /// How often the main thread looks for signals and faults.
@@ -38,18 +44,21 @@ const WATCH: Duration = Duration::from_millis(20);
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let stop = stop_signals()?;
+    let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config)).map_err(Failure::usage)?;
-    let address = acceptor.local_addr().map_err(Failure::system)?;
-    let mut edges = Edges { acceptor, house: None, known: Known::default(), failure: None };
+    let acceptor = Acceptor::open(fix_config(&config, tls.as_ref())).map_err(Failure::usage)?;
+    let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
+    let binary = binary.map_err(Failure::usage)?;
+    let ports = Ports::of(&acceptor, binary.as_ref()).map_err(Failure::system)?;
+    let mut edges = Edges { acceptor, binary, house: None, known: Known::default(), failure: None };
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
     let (running, status) = start(pipeline, edges, &config, &clock)?;
-    let outcome = announce_when_ready(&running, &status, &config, address, &stop)
-        .and_then(|()| watch(&running, &status, &stop));
+    let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
+        .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
     }
@@ -68,6 +77,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(bind) = args.fix_bind {
         config.fix_bind = bind;
+    }
+    if let Some(bind) = args.binary_bind {
+        config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -123,9 +135,73 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn fix_config(config: &Config) -> GatewayConfig {
+/// Certificates and keys, and a signal that has them read again.
+struct Tls {
+    reload: TlsReload,
+    hang_up: Arc<AtomicBool>,
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    let Some(port) = &config.tls else { return Ok(None) };
+    let reload = TlsReload::load(port.identity.clone());
+    let reload = reload.map_err(|error| Failure::usage(format!("[tls]: {error}")))?;
+    let hang_up = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hang_up))
+        .map_err(Failure::system)?;
+    Ok(Some(Tls { reload, hang_up }))
+}
+
+impl Tls {
+    fn settings(&self, bind: SocketAddr) -> TlsSettings {
+        TlsSettings { bind, reload: self.reload.clone() }
+    }
+
+    /// Reads the files again if somebody has asked for it.
+    fn watch(&self) {
+        if self.hang_up.swap(false, Ordering::AcqRel) {
+            match self.reload.reload() {
+                Ok(()) => eprintln!("note: TLS certificates have been read again; new connections use them"),
+                Err(error) => eprintln!("note: TLS certificates stay as they were: {error}"),
+            }
+        }
+    }
+}
+
+/// Where clients can come to.
+struct Ports {
+    fix: SocketAddr,
+    others: Vec<(&'static str, SocketAddr)>,
+}
+
+impl Ports {
+    fn of(fix: &Acceptor, binary: Option<&Acceptor<BinaryGateway>>) -> std::io::Result<Self> {
+        let mut others = Vec::new();
+        others.extend(fix.tls_local_addr()?.map(|address| ("FIX over TLS", address)));
+        if let Some(binary) = binary {
+            others.push(("binary order entry", binary.local_addr()?));
+            others.extend(binary.tls_local_addr()?.map(|address| ("binary order entry over TLS", address)));
+        }
+        Ok(Self { fix: fix.local_addr()?, others })
+    }
+}
+
+fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<BinaryConfig> {
+    let port = config.binary.as_ref()?;
+    let events = config.data.join(journal::EVENTS_FOLDER);
+    let mut binary = BinaryConfig::new(BINARY_GATEWAY, port.bind, events, config.users.clone());
+    binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
+    binary.firms.clone_from(&config.firms);
+    binary.limits.clone_from(&config.gateway);
+    binary.audit_path = Some(config.data.join("binary-logons.log"));
+    binary.cancel_on_disconnect = port.cancel_on_disconnect;
+    binary.cancel_grace_ns = port.cancel_grace_ns;
+    Some(binary)
+}
+
+fn fix_config(config: &Config, tls: Option<&Tls>) -> GatewayConfig {
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
+    gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
@@ -159,6 +235,7 @@ fn house(config: &Config, demo: Demo) -> House {
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
+    binary: Option<Acceptor<BinaryGateway>>,
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
@@ -171,6 +248,11 @@ impl Edges {
             house.on_event(event);
         }
         if let Err(error) = self.acceptor.on_event(event, now_ns) {
+            self.failure.get_or_insert(error);
+        }
+        if let Some(binary) = &mut self.binary
+            && let Err(error) = binary.on_event(event, now_ns)
+        {
             self.failure.get_or_insert(error);
         }
     }
@@ -229,7 +311,8 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
+    let prompt = IdleStrategy::default();
+    for (name, idle) in [("gateway", prompt), ("binary", prompt), ("house", patient), ("operator", patient)] {
         pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
     }
     for (name, wanted) in &config.threads {
@@ -267,9 +350,15 @@ fn start(
     pipeline.add_agent("operator", Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), Box::new(notify));
+    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), notify("FIX"));
     let agent = agent.map_err(Failure::system)?;
     pipeline.add_agent("gateway", Box::new(agent));
+    if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
+        let ingress = pipeline.ingress(BINARY_GATEWAY).map_err(Failure::system)?;
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::new(acceptor, ingress, events, clock.clone(), notify("binary"));
+        pipeline.add_agent(&port.thread, Box::new(agent.map_err(Failure::system)?));
+    }
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
@@ -280,13 +369,15 @@ fn start(
     Ok((running, status))
 }
 
-/// Writes what happened on a FIX connection to the log.
-fn notify(notice: &Notice) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let time = describe::timestamp(now.as_nanos() as u64);
-    let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
-    let comp_id = notice.comp_id.as_deref().unwrap_or("-");
-    eprintln!("{time} FIX {peer} {comp_id}: {}", notice.text);
+/// Writes what happened on a connection to the log.
+fn notify(protocol: &'static str) -> Box<dyn FnMut(&Notice) + Send> {
+    Box::new(move |notice| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let time = describe::timestamp(now.as_nanos() as u64);
+        let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
+        let name = notice.comp_id.as_deref().unwrap_or("-");
+        eprintln!("{time} {protocol} {peer} {name}: {}", notice.text);
+    })
 }
 
 /// Waits until what the configuration names exists, then tells how to reach the exchange.
@@ -294,7 +385,7 @@ fn announce_when_ready(
     running: &Running,
     status: &Status,
     config: &Config,
-    address: std::net::SocketAddr,
+    ports: &Ports,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     while !status.ready.load(Ordering::Acquire) && !stop.load(Ordering::Acquire) {
@@ -302,7 +393,10 @@ fn announce_when_ready(
         std::thread::sleep(Duration::from_millis(1));
     }
     check(running, status)?;
-    line(format!("FIX listening on {address}"));
+    for (what, address) in &ports.others {
+        line(format!("{what} listening on {address}"));
+    }
+    line(format!("FIX listening on {}", ports.fix));
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
@@ -316,10 +410,11 @@ fn announce_when_ready(
     Ok(())
 }
 
-fn watch(running: &Running, status: &Status, stop: &AtomicBool) -> Result<(), Failure> {
+fn watch(running: &Running, status: &Status, stop: &AtomicBool, tls: Option<&Tls>) -> Result<(), Failure> {
     let mut full = false;
     while !stop.load(Ordering::Acquire) {
         check(running, status)?;
+        tls.into_iter().for_each(Tls::watch);
         if running.is_disk_full() != full {
             full = !full;
             eprintln!(
