@@ -179,11 +179,10 @@ impl<B: Book> Exchange<B> {
         let position = self.positions.find(account, instrument.created.instrument);
         let position = position.map(|slot| *self.positions.at(slot));
         let of = instrument.created.instrument;
-        let own = position.map_or_else(|| self.own_risk(account, of), |position| position.risk);
+        let own = position.map_or_else(|| self.risk.number(account, of), |position| position.risk);
         let index = if own != 0 { own } else { instrument.state.risk };
-        if let Some(limits) = (index as usize).checked_sub(1).and_then(|at| self.risk.get(at)) {
-            check_risk(instrument, limits, position.as_ref(), judged)?;
-        }
+        let limits = self.risk.at(index).copied().unwrap_or_default();
+        check_risk(instrument, &limits, position.as_ref(), judged)?;
         if !self.accounts.is_plain(account) && !self.accounts.may_send(account, context.timestamp_ns) {
             return Err(RejectReason::RateLimited);
         }
@@ -284,7 +283,9 @@ impl<B: Book> Exchange<B> {
         let covers = |sum: i128| cost(sum).is_some_and(|cost_minor| cost_minor <= budget_minor);
         let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
         let (mut lots, mut sum) = (0, 0i128);
-        for (price_ticks, offered_lots) in ahead.budgeted(order.account, skips_own, resolved.limit) {
+        for (price_ticks, offered_lots) in
+            ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
+        {
             let wanted_lots = offered_lots.min(most_lots - lots);
             let taken_lots =
                 most_covered(wanted_lots, |more| covers(sum + i128::from(more) * i128::from(price_ticks)));
@@ -328,11 +329,13 @@ impl<B: Book> Exchange<B> {
         quantity_lots: QuantityLots,
         skips_own: bool,
     ) -> Option<AmountMinor> {
+        // It can meet no more of them, so they are all that it can cost.
+        let max_orders = self.limits.fills_per_command;
         let ticks_times_lots = if instrument.state.hidden_orders == 0 && !skips_own {
-            instrument.book.cost(&self.table, Side::Buy, quantity_lots).ticks_times_lots
+            instrument.book.cost(&self.table, Side::Buy, quantity_lots, max_orders).ticks_times_lots
         } else {
             let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
-            ahead.cost(account, skips_own, quantity_lots)
+            ahead.cost(account, skips_own, quantity_lots, max_orders)
         };
         let quote_minor = instrument.terms.quote_minor_of_sum(ticks_times_lots)?;
         let hold_minor = quote_minor + instrument.terms.taker_fee_minor(quote_minor);
@@ -489,7 +492,8 @@ fn check_risk<B>(
         Side::Sell => position.open_sell_lots.saturating_sub(position.position_lots),
     };
     let reached_lots = position.map_or(0, reached).saturating_add(judged.added_lots);
-    if judged.added_lots > 0 && exceeds(reached_lots, limits.max_position_lots) {
+    let is_full = position.is_some_and(|position| position.is_full(judged.side));
+    if judged.added_lots > 0 && (is_full || exceeds(reached_lots, limits.max_position_lots)) {
         return Err(RejectReason::RiskPosition);
     }
     let reference_ticks = instrument.state.reference_ticks;

@@ -3,7 +3,7 @@
 
 use core::iter::Peekable;
 
-use orderbook::{Book, Order, OrderTable, Taker};
+use orderbook::{Book, Order, OrderTable, Reserves, Taker};
 use protocol::{PriceTicks, QuantityLots, SelfTradePrevention, Side};
 
 use crate::instrument::Instrument;
@@ -50,6 +50,35 @@ pub(crate) fn makers<'a, B: Book>(
     core::iter::from_fn(move || next_maker(&mut shown, &mut hidden, side))
 }
 
+/// Hidden, all-or-none and pegged orders of one side, best price first, then oldest first.
+pub(crate) fn hidden_orders<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+) -> impl Iterator<Item = &'a Order> {
+    orders(&instrument.hidden, table, side)
+}
+
+/// What each price of a side offers in an auction, best first, shown orders by their sums; `counts` says which hidden orders
+/// take part.
+pub(crate) fn offers<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+    counts: impl Fn(&Order) -> bool + 'a,
+) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+    let mut shown = instrument.book.offers(table, side).peekable();
+    let hidden = hidden_orders(instrument, table, side).filter(move |order| counts(order));
+    let mut hidden = hidden.map(|order| (order.price_ticks, order.leaves_lots)).peekable();
+    core::iter::from_fn(move || {
+        let takes_shown = match (shown.peek(), hidden.peek()) {
+            (Some(shown), Some(hidden)) => is_as_good(side, shown.0, hidden.0),
+            (shown, _) => shown.is_some(),
+        };
+        if takes_shown { shown.next() } else { hidden.next() }
+    })
+}
+
 fn next_maker<'a>(
     shown: &mut Peekable<impl Iterator<Item = &'a Order>>,
     hidden: &mut Peekable<impl Iterator<Item = &'a Order>>,
@@ -83,84 +112,63 @@ impl<B: Book> Ahead<'_, B> {
         }
         let side = taker.side.opposite();
         let mut count = Count { found_lots: 0, wanted_lots, fills_left: taker.max_fills };
-        let mut last_shown = None;
+        // What is behind the shown orders of a price is counted when the last of them has been.
+        let (mut price, mut reserves) = (None, Reserves::default());
         let within = |maker: &Maker<'_>| is_within(side, maker.order.price_ticks, taker.limit);
         for maker in makers(self.instrument, self.table, side).take_while(within) {
-            let price_ticks = maker.order.price_ticks;
-            let goes_on = if maker.is_hidden {
-                self.is_all_or_none(&maker) && maker.order.leaves_lots > count.left()
-                    || count.one(maker.order, taker)
-            } else if self.has_reserve(side, price_ticks) {
-                // A price with icebergs is counted as a whole, when the first of its orders comes.
-                last_shown.replace(price_ticks) == Some(price_ticks)
-                    || self.count_level(&mut count, taker, price_ticks)
-            } else {
-                count.one(maker.order, taker)
-            };
-            if !goes_on {
-                break;
+            if (maker.is_hidden || price != Some(maker.order.price_ticks))
+                && !count.reserves(&core::mem::take(&mut reserves))
+            {
+                return count.found_lots.min(wanted_lots);
+            }
+            price = Some(maker.order.price_ticks);
+            if self.is_all_or_none(&maker) && maker.order.leaves_lots > count.left() {
+                continue;
+            }
+            if !count.one(maker.order, taker) {
+                return count.found_lots.min(wanted_lots);
+            }
+            if !maker.is_hidden {
+                self.add_reserve(maker.order, taker, &mut reserves);
             }
         }
+        count.reserves(&reserves);
         count.found_lots.min(wanted_lots)
     }
 
-    fn has_reserve(&self, side: Side, price_ticks: PriceTicks) -> bool {
-        let mut slots = self.instrument.book.queue(self.table, side, price_ticks);
-        slots.any(|slot| {
-            let order = self.table.get(slot).expect("an order in a queue is live");
-            order.flags & orderbook::order_flags::RESERVE != 0 && self.table.reserve(slot).lots > 0
-        })
+    /// Adds what is behind an order that has been counted. What is removed goes with its reserve.
+    fn add_reserve(&self, order: &Order, taker: &Taker, reserves: &mut Reserves) {
+        let own = order.account == taker.account;
+        let is_removed = own && taker.self_trade_prevention != SelfTradePrevention::Allow;
+        if order.flags & orderbook::order_flags::RESERVE == 0 || is_removed {
+            return;
+        }
+        let reserve = self.table.reserve(order.order_id.slot());
+        if reserve.lots > 0 {
+            reserves.add(&reserve);
+        }
     }
 
-    /// Counts the shown orders of a price as a whole; `false` stops.
-    fn count_level(&self, count: &mut Count, taker: &Taker, price_ticks: PriceTicks) -> bool {
-        if count.left() <= 0 {
-            return false;
-        }
-        let side = taker.side.opposite();
-        let (mut slices, mut lots) = (0u64, 0);
-        for slot in self.instrument.book.queue(self.table, side, price_ticks) {
-            let order = self.table.get(slot).expect("an order in a queue is live");
-            let own = order.account == taker.account;
-            match taker.self_trade_prevention {
-                SelfTradePrevention::CancelOldest if own => slices += 1,
-                mode if own && mode != SelfTradePrevention::Allow => return false,
-                _ => {
-                    lots += leaves_of(self.table, order);
-                    slices += self.slices(order);
-                }
-            }
-        }
-        if slices > u64::from(count.fills_left) {
-            return false;
-        }
-        count.found_lots += lots;
-        count.fills_left -= slices as u32;
-        true
-    }
-
-    fn slices(&self, order: &Order) -> u64 {
-        if order.flags & orderbook::order_flags::RESERVE == 0 {
-            return 1;
-        }
-        1 + self.table.reserve(order.order_id.slot()).most_slices()
-    }
-
-    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit.
+    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit price, of the first
+    /// `max_orders` that it meets.
     pub(crate) fn cost(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         quantity_lots: QuantityLots,
+        max_orders: u32,
     ) -> i128 {
-        let (mut left_lots, mut sum) = (quantity_lots, 0);
+        let (mut left_lots, mut orders_left, mut sum) = (quantity_lots, max_orders, 0);
         for maker in makers(self.instrument, self.table, Side::Sell) {
-            if left_lots == 0 {
+            if left_lots == 0 || orders_left == 0 {
                 break;
             }
             let lots = leaves_of(self.table, maker.order);
-            let passed = self.is_all_or_none(&maker) && lots > left_lots;
-            if passed || (skips_own && maker.order.account == account) {
+            if self.is_all_or_none(&maker) && lots > left_lots {
+                continue;
+            }
+            orders_left -= 1;
+            if skips_own && maker.order.account == account {
                 continue;
             }
             let lots = lots.min(left_lots);
@@ -170,16 +178,19 @@ impl<B: Book> Ahead<'_, B> {
         sum
     }
 
-    /// Orders that a spend-budget buy counts on: prices and quantities.
+    /// Orders that a spend-budget buy counts on, of the first `max_orders` that it meets: prices and quantities.
     pub(crate) fn budgeted(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         limit: Option<PriceTicks>,
+        max_orders: u32,
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> {
         makers(self.instrument, self.table, Side::Sell)
             .take_while(move |maker| is_within(Side::Sell, maker.order.price_ticks, limit))
-            .filter(move |maker| !(self.is_all_or_none(maker) || skips_own && maker.order.account == account))
+            .filter(move |maker| !self.is_all_or_none(maker))
+            .take(max_orders as usize)
+            .filter(move |maker| !(skips_own && maker.order.account == account))
             .map(|maker| (maker.order.price_ticks, leaves_of(self.table, maker.order)))
     }
 
@@ -209,7 +220,17 @@ impl Count {
         self.wanted_lots - self.found_lots
     }
 
-    /// Counts one order; `false` stops.
+    /// Counts reserves; `false` stops.
+    fn reserves(&mut self, reserves: &Reserves) -> bool {
+        if reserves.lots == 0 || self.left() <= 0 {
+            return true;
+        }
+        let sure_lots = reserves.sure_lots(self.left(), &mut self.fills_left);
+        self.found_lots += sure_lots;
+        sure_lots == reserves.lots
+    }
+
+    /// Counts what one order shows; `false` stops.
     fn one(&mut self, order: &Order, taker: &Taker) -> bool {
         if self.left() <= 0 || self.fills_left == 0 {
             return false;

@@ -14,6 +14,7 @@ mod output;
 mod plot;
 mod ports_config;
 mod rules;
+mod series;
 mod settings;
 mod timekeeper;
 mod venue;
