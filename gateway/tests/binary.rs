@@ -558,14 +558,18 @@ fn a_client_that_reads_slowly_still_gets_everything_in_order() {
 fn a_client_that_reads_nothing_is_ended_and_loses_nothing() {
     let folder = folder();
     let mut settings = config(folder.path());
-    settings.limits.output_bytes = 64 << 10;
+    settings.limits.output_bytes = 2 << 20;
     settings.cancel_on_disconnect = false;
     let mut venue = Venue::open(settings);
     let (mut alice, _) = venue.log_on("ALICE", 0);
     let from = venue.gateway.applied_sequence() + 1;
-    for number in 0..900 {
+    for round in 0..20 {
         let mut bytes = Vec::new();
-        push_command(&mut bytes, NewOrder::KIND, order(2, &format!("{number}"), Side::Buy, 1, 1).as_bytes());
+        for number in 0..1000 {
+            let mut new = order(2, &format!("{round}-{number}"), Side::Buy, 1, 1);
+            new.time_in_force = TimeInForce::ImmediateOrCancel.code();
+            push_command(&mut bytes, NewOrder::KIND, new.as_bytes());
+        }
         venue.gateway.input(alice.link).extend_from_slice(&bytes);
         venue.settle();
         if venue.gateway.closing(alice.link).is_some() {
@@ -576,7 +580,7 @@ fn a_client_that_reads_nothing_is_ended_and_loses_nothing() {
     assert_eq!(alice.closed, Some("slow consumer: too many bytes not read"));
     let entered = venue.gateway.counters().commands;
     let (mut again, _) = venue.log_on("ALICE", from);
-    assert_eq!(again.replayed(&mut venue).len() as u64, entered);
+    assert_eq!(again.replayed(&mut venue).len() as u64, 2 * entered);
 }
 
 fn live_orders(venue: &mut Venue, from: u64) -> Vec<u8> {

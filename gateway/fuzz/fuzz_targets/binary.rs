@@ -35,7 +35,6 @@ impl World {
         let user = UserConfig::new("ALICE", "alice", hash, AccountId(2));
         let mut config = BinaryConfig::new(GATEWAY, ([127, 0, 0, 1], 0).into(), "nowhere".into(), vec![user]);
         config.limits.message_bytes = 1024;
-        config.limits.output_bytes = 64 << 10;
         let gateway = BinaryGateway::open_with(config, Box::new(InlineVerifier::default()));
         let gateway = RefCell::new(gateway.expect("a good configuration"));
         let venue = Venue::new(&mut |event| gateway.borrow_mut().on_event(event, 0).expect("nothing can fail"));

@@ -8,6 +8,9 @@ use crate::access::ThrottleLimits;
 use crate::config::{ConfigError, GatewayLimits, UserConfig, validate_users};
 use crate::transport::TlsSettings;
 
+/// What a replay may put before a client at once: what is ahead of it, a chunk, and the events that were held meanwhile.
+const MIN_OUTPUT_BYTES: usize = 2 << 20;
+
 /// Everything a binary gateway needs to know. Its users are those of the FIX gateway; a user logs on with its user name.
 #[derive(Clone, Debug)]
 pub struct BinaryConfig {
@@ -66,6 +69,32 @@ impl BinaryConfig {
                 return Err(ConfigError::DuplicateUsername(user.username.clone()));
             }
         }
+        if self.limits.output_bytes < MIN_OUTPUT_BYTES {
+            return Err(ConfigError::Limit("output_bytes", "at least 2 MiB for the binary port"));
+        }
         self.limits.validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::PasswordHash;
+    use protocol::AccountId;
+
+    #[test]
+    fn mistakes_are_named() {
+        let user = |comp_id: &str, name: &str, account| {
+            UserConfig::new(comp_id, name, PasswordHash::create(b"secret", 8, 1).unwrap(), AccountId(account))
+        };
+        let config = |users| BinaryConfig::new(4, ([127, 0, 0, 1], 0).into(), "events".into(), users);
+        assert_eq!(config(vec![user("A", "a", 2), user("B", "b", 3)]).validate(), Ok(()));
+        let twice = config(vec![user("A", "a", 2), user("B", "a", 3)]);
+        assert_eq!(twice.validate(), Err(ConfigError::DuplicateUsername("a".to_owned())));
+        assert_eq!(BinaryConfig { gateway: 0, ..twice }.validate(), Err(ConfigError::GatewayNumber));
+        let mut small = config(vec![user("A", "a", 2)]);
+        small.limits.output_bytes = 1 << 20;
+        let expected = ConfigError::Limit("output_bytes", "at least 2 MiB for the binary port");
+        assert_eq!(small.validate(), Err(expected));
     }
 }

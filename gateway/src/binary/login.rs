@@ -197,37 +197,45 @@ impl BinaryGateway {
     /// Hands on what replays have read. Called between two commands.
     pub(super) fn go_on_with_replays(&mut self, now_ns: u64) {
         for link in 0..self.links.len() {
-            loop {
-                let Some(open) = &mut self.links[link] else { break };
-                let State::Replaying(replaying) = &mut open.state else { break };
-                if open.output.len() >= REPLAY_AHEAD_BYTES {
-                    break;
+            while let Some((session, step)) = self.next_step(link) {
+                self.on_step(link, session, step, now_ns);
+            }
+        }
+    }
+
+    /// The next step of a link's replay, unless the client has enough to read already.
+    fn next_step(&mut self, link: LinkId) -> Option<(usize, Step)> {
+        let open = self.links[link].as_ref()?;
+        let State::Replaying(replaying) = &open.state else { return None };
+        let step = (open.output.len() < REPLAY_AHEAD_BYTES).then(|| replaying.replay.poll())??;
+        Some((replaying.session, step))
+    }
+
+    fn on_step(&mut self, link: LinkId, session: usize, step: Step, now_ns: u64) {
+        match step {
+            Step::Packets(packets) if packets.is_empty() => {}
+            Step::Packets(packets) => {
+                let open = self.link(link);
+                open.output.extend_from_slice(&packets);
+                open.sent_ns = now_ns;
+            }
+            Step::Opened => {
+                if let State::Replaying(replaying) = &mut self.link(link).state {
+                    replaying.opened = true;
+                    let from = replaying.from;
+                    self.accept(link, session, from, now_ns);
                 }
-                match replaying.replay.poll() {
-                    None => break,
-                    Some(Step::Packets(packets)) => {
-                        if !packets.is_empty() {
-                            open.output.extend_from_slice(&packets);
-                            open.sent_ns = now_ns;
-                        }
-                    }
-                    Some(Step::Opened) => {
-                        replaying.opened = true;
-                        let (session, from) = (replaying.session, replaying.from);
-                        self.accept(link, session, from, now_ns);
-                    }
-                    Some(Step::Done) => self.on_replayed(link, now_ns),
-                    Some(Step::Gone) => {
-                        let name = self.config.users[replaying.session].username.clone();
-                        let reason = "login from a sequence whose events are gone";
-                        let code = LoginReject::SequenceNotAvailable;
-                        self.reject(link, name.as_bytes(), code, reason, now_ns);
-                    }
-                    Some(Step::Failed(error)) => {
-                        self.notes.push(format!("a replay has failed: {error}"));
-                        self.end(link, "the event journal cannot be read", now_ns);
-                    }
-                }
+            }
+            Step::Done => self.on_replayed(link, now_ns),
+            Step::Gone => {
+                let name = self.config.users[session].username.clone();
+                let reason = "login from a sequence whose events are gone";
+                let code = LoginReject::SequenceNotAvailable;
+                self.reject(link, name.as_bytes(), code, reason, now_ns);
+            }
+            Step::Failed(error) => {
+                self.notes.push(format!("a replay has failed: {error}"));
+                self.end(link, "the event journal cannot be read", now_ns);
             }
         }
     }
