@@ -93,6 +93,9 @@ pub struct ServeArgs {
     /// Address of a FIX port for market data alone, instead of the configuration's; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub market_data_bind: Option<SocketAddr>,
+    /// Take binary order entry at this address too, or at it instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub binary_bind: Option<SocketAddr>,
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,

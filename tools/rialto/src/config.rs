@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::cli::Durability;
 use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
 use crate::journal_config::{FileJournal, JournalBatch};
+use crate::ports_config::{BinaryPort, FileBinary, FileTls, TlsPort};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
@@ -71,6 +72,8 @@ struct File {
     #[serde(default)]
     threads: BTreeMap<String, FileThread>,
     fix: FileFix,
+    tls: Option<FileTls>,
+    binary: Option<FileBinary>,
     #[serde(default)]
     gateway: FileGateway,
     #[serde(default)]
@@ -218,6 +221,10 @@ pub struct Config {
     pub fix_bind: SocketAddr,
     /// Our CompID.
     pub target_comp_id: String,
+    /// FIX over TLS.
+    pub tls: Option<TlsPort>,
+    /// Binary order entry.
+    pub binary: Option<BinaryPort>,
     /// Assets to create.
     pub assets: Vec<CreateAsset>,
     /// Instruments to create.
@@ -304,6 +311,8 @@ impl Checker<'_> {
         {
             return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
         }
+        let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
+        let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
         let threads = file
             .threads
             .into_iter()
@@ -320,6 +329,8 @@ impl Checker<'_> {
             threads,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,
+            tls: file.tls.map(FileTls::port),
+            binary,
             assets,
             instruments,
             accounts,

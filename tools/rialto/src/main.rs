@@ -15,6 +15,7 @@ mod market_data;
 mod operator;
 mod output;
 mod plot;
+mod ports_config;
 mod rules;
 mod series;
 mod settings;
