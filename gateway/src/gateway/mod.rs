@@ -30,6 +30,7 @@ use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
 use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Session, Verdict};
 use crate::store::{Store, StoreError};
+use crate::transport::Security;
 use client::Client;
 use disconnect::Ending;
 use user_request::PendingChange;
@@ -107,6 +108,7 @@ struct PendingLogon {
 /// One byte stream.
 struct Link {
     address: IpAddr,
+    security: Security,
     pending: Option<PendingLogon>,
     input: Vec<u8>,
     /// Output of a link without a session; a session has its own.
@@ -370,6 +372,7 @@ impl Gateway {
     pub fn connect(&mut self, address: IpAddr, now_ns: u64) -> Option<LinkId> {
         let link = Link {
             address,
+            security: Security::default(),
             pending: None,
             input: Vec::new(),
             wire: Vec::new(),
@@ -392,6 +395,18 @@ impl Gateway {
             None => self.links.push(Some(link)),
         }
         Some(free.unwrap_or(self.links.len() - 1))
+    }
+
+    /// The link's TLS handshake has succeeded.
+    pub fn secured(&mut self, link: LinkId, security: Security) {
+        self.link(link).security = security;
+    }
+
+    /// The link's TLS handshake has failed; it is disconnected next.
+    pub fn not_secured(&mut self, link: LinkId, now_ns: u64) {
+        self.link(link).security.tls = true;
+        self.counters.refused_logons += 1;
+        self.note_attempt(link, b"", false, "TLS handshake failed", now_ns);
     }
 
     /// The attempts to log on since the last call, for the audit log.
