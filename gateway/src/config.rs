@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use protocol::{AccountId, SelfTradePrevention};
 
 use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 use crate::transport::{CertificateName, TlsSettings};
 
@@ -34,6 +35,10 @@ pub struct GatewayConfig {
     pub passwords_path: Option<PathBuf>,
     /// Limits.
     pub limits: GatewayLimits,
+    /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
+    pub order_entry: bool,
+    /// Market data and reference data, if they are offered here.
+    pub market: Option<MarketSettings>,
 }
 
 impl GatewayConfig {
@@ -52,6 +57,8 @@ impl GatewayConfig {
             audit_path: None,
             passwords_path: None,
             limits: GatewayLimits::default(),
+            order_entry: true,
+            market: None,
         }
     }
 }

@@ -201,14 +201,16 @@ pub struct ArchiveReport {
 /// Fewest segments of a stream that stay as they are: the writer's own and the one before, which it may still sync.
 pub const MIN_KEPT_SEGMENTS: usize = 2;
 
-/// Compresses all but the last `keep` segments of both streams (at least [`MIN_KEPT_SEGMENTS`] stay). Each archive is read
-/// back and compared before its original goes. May run beside the owner of the folder and beside readers; only one archiver
+/// Compresses segments of both streams that hold nothing behind `under`, the sequence of a snapshot that has been verified,
+/// all but the last `keep` (at least [`MIN_KEPT_SEGMENTS`] stay). Each archive is read back and compared before its original
+/// goes. May run beside the owner of the folder and beside readers; only one archiver
 /// at a time.
 ///
 /// # Errors
 /// What the system says; the originals are still there.
 pub fn archive(
     folder: &DataFolder,
+    under: u64,
     keep: usize,
     progress: &mut dyn FnMut(ArchiveReport),
 ) -> Result<ArchiveReport, JournalError> {
@@ -216,7 +218,9 @@ pub fn archive(
     let mut report = ArchiveReport::default();
     for stream in [folder.commands(), folder.events()] {
         let mut firsts = list_segments(&*storage, &stream)?;
-        firsts.truncate(firsts.len().saturating_sub(keep.max(MIN_KEPT_SEGMENTS)));
+        // A segment may end in the middle of the events of the command that the next one begins with.
+        let covered = firsts.iter().skip(1).take_while(|next| **next <= under).count();
+        firsts.truncate(covered.min(firsts.len().saturating_sub(keep.max(MIN_KEPT_SEGMENTS))));
         for first in firsts {
             let path = segment_path(&stream, first);
             let original = match storage.open(&path, false) {

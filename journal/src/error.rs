@@ -203,6 +203,19 @@ pub enum JournalError {
         /// The mark's sequence.
         mark_sequence: u64,
     },
+    /// The commands end before a snapshot that was taken after they had been synced.
+    #[error(
+        "the commands end at sequence {last_sequence}, but {} holds the state after {snapshot_sequence}: synced commands are missing; restore the stream from a copy (or remove that snapshot, and with it what it knows of them)",
+        file.display()
+    )]
+    SnapshotBeyondEnd {
+        /// The snapshot.
+        file: PathBuf,
+        /// Last sequence of the commands stream.
+        last_sequence: u64,
+        /// The snapshot's sequence.
+        snapshot_sequence: u64,
+    },
     /// Re-execution gave another state than the one marked.
     #[error(
         "state after sequence {sequence} hashes to {found:016x}, the journal's mark says {expected:016x}: this program does not behave like the one that wrote the journal; use that version"

@@ -7,10 +7,47 @@
 //!   [`StreamReader`] reads it, beside a live writer too.
 //! - [`recover`]: start-up; [`replay`]: read-only re-execution; [`verify`]: checksums and continuity.
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
+//! - [`Shadow`]: a machine that follows a journal and takes snapshots; [`SnapshotStore`]: the snapshots there are.
 //! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
+//!
+//! # Reading a journal from another program
+//!
+//! A [`StreamReader`] needs nothing but the folder of a stream. It takes no lock, changes nothing, and never gives half a
+//! record; where `next` gives `None` it has caught up, and a later call goes on. Its first look tells what the stream is
+//! ([`StreamReader::identity`]); [`StreamReader::seek`] begins at a sequence without reading what lies before.
+//! `examples/follow.rs` is a whole program.
+//!
+//! ```
+//! use journal::{StreamIdentity, StreamKind, StreamOptions, StreamReader, StreamWriter};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path();
+//! # let identity = StreamIdentity::new(StreamKind::Commands, "counter", b"");
+//! # let options = StreamOptions { reserve_bytes: 0, ..StreamOptions::default() };
+//! # let storage = std::sync::Arc::new(journal::DiskStorage);
+//! # let (mut writer, _) = StreamWriter::open(path, &identity, &options, storage)?;
+//! # let mut events = machine::EventBuffer::with_capacity(256);
+//! # for sequence in 1..=3 {
+//! #     events.begin(&machine::Context { sequence, timestamp_ns: sequence, ..Default::default() });
+//! #     events.push_bytes(7, 1, &sequence.to_le_bytes());
+//! # }
+//! # writer.write_batch(events.bytes(), 0)?;
+//! let mut reader = StreamReader::open(path)?;
+//! assert_eq!(reader.identity().machine, "counter");
+//! reader.seek(2)?;
+//! let mut bodies = Vec::new();
+//! while let Some(record) = reader.next()? {
+//!     bodies.push((record.header().sequence, record.body().len()));
+//! }
+//! assert_eq!(bodies, [(2, 8), (3, 8)]);
+//! // Whether this is the end, or a place where synced records have become unreadable.
+//! reader.check_end()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod ahead;
 mod archive;
 mod chain;
+mod compare;
 mod disk;
 mod error;
 mod folder;
@@ -49,12 +86,12 @@ pub use format::{
 pub use log::{CommandLog, LogError};
 pub use options::{StreamIdentity, StreamKind, StreamOptions};
 pub use reader::{StreamReader, stream_identity};
-pub use recover::{Progress, Recovered, Restored, recover, recover_from_snapshot};
-pub use replay::{ReplayOptions, ReplayReport, replay};
+pub use recover::{Progress, Recovered, Restored, Stage, recover, recover_from_snapshot};
+pub use replay::{ReplayOptions, ReplayReport, Replayed, replay, replay_from_snapshot};
 pub use scan::{Cut, RecoveryReport};
 pub use shadow::{Shadow, SkippedSnapshot};
 pub use snapshot::{
-    Retention, SNAPSHOT_FORMAT_VERSION, SNAPSHOT_HEADER_LENGTH, SNAPSHOT_MAGIC, SNAPSHOTS_FOLDER, Snapshot,
+    Retention, SNAPSHOT_FORMAT_VERSION, SNAPSHOT_HEADER_LENGTH, SNAPSHOT_MAGIC, SNAPSHOTS_FOLDER,
     SnapshotHeader, SnapshotPlace, SnapshotRefused, SnapshotStore,
 };
 pub use spare::SpaceWatch;

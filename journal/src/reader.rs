@@ -152,6 +152,20 @@ impl StreamReader {
         self.record_at(start).map(Some)
     }
 
+    /// The records of the next frame, or those that are left of the one at hand, back to back and padded to 8 bytes; `None`
+    /// when there is none yet.
+    ///
+    /// # Errors
+    /// As [`StreamReader::next`].
+    pub fn next_frame(&mut self) -> Result<Option<&[u8]>, JournalError> {
+        if self.given == self.reader.payload().len() && !self.advance()? {
+            return Ok(None);
+        }
+        let start = self.given;
+        self.given = self.reader.payload().len();
+        Ok(self.reader.payload().get(start..))
+    }
+
     /// The record that [`StreamReader::next`] would give, without going beyond it.
     ///
     /// # Errors
@@ -275,13 +289,32 @@ impl StreamReader {
             }
             let later = Segment::open(&*self.storage, &self.folder, first, false)?;
             let claims = later.is_some_and(|later| later.header.durable_sequence >= missing);
-            if claims && !matches!(self.read_again()?, Found::Frame(_)) {
-                let found = crate::format::segment_path(&self.folder, first).display().to_string();
-                let folder = self.folder.clone();
-                return Err(JournalError::MissingSegment { folder, expected: missing, found });
+            if !claims {
+                continue;
             }
+            return match self.read_again()? {
+                Found::Frame(_) => Ok(()),
+                Found::Bad(problem) => Err(self.damaged(problem)),
+                _ => {
+                    let found = crate::format::segment_path(&self.folder, first).display().to_string();
+                    let folder = self.folder.clone();
+                    Err(JournalError::MissingSegment { folder, expected: missing, found })
+                }
+            };
         }
         Ok(())
+    }
+
+    /// What keeps a stream from going on that is known to: the place where [`StreamReader::next`] gave `None`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn damage(&mut self) -> Result<JournalError, JournalError> {
+        let problem = match self.read_again()? {
+            Found::Bad(problem) => problem,
+            _ => Problem::Zeros,
+        };
+        Ok(self.damaged(problem))
     }
 
     /// What is at the offset now.

@@ -1,20 +1,35 @@
 //! Start-up: re-execute the commands, and make the events stream what they give.
 
-use crate::replay::{Compare, Marks};
+use crate::ahead::ReadAhead;
+use crate::compare::{Compare, Compared, records};
+use crate::replay::Marks;
+use crate::scan::Known;
 use crate::shadow::{Shadow, SkippedSnapshot};
-use crate::snapshot::Snapshot;
 use crate::{
-    DataFolder, JournalError, RecoveryReport, StreamIdentity, StreamKind, StreamOptions, StreamReader,
-    StreamWriter,
+    DataFolder, JournalError, RecoveryReport, SnapshotStore, StreamIdentity, StreamKind, StreamOptions,
+    StreamReader, StreamWriter,
 };
-use machine::{EventBuffer, Record, StateMachine, step};
+use machine::{EventBuffer, Record, Snapshot, StateMachine, step};
+
+/// What a long run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It shows stored events to projections that a snapshot does not speak for.
+    Events,
+    /// It executes commands.
+    Commands,
+}
 
 /// How far a long run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Sequence of the last command executed.
+    /// What it is doing.
+    pub stage: Stage,
+    /// Where the stage began.
+    pub first_sequence: u64,
+    /// Sequence of the last command executed, or whose events have been shown.
     pub sequence: u64,
-    /// Sequence of the last command there is, as far as known.
+    /// Sequence where the stage ends, as far as known.
     pub last_sequence: u64,
 }
 
@@ -65,7 +80,7 @@ pub fn recover<M: StateMachine>(
     on_event: &mut dyn FnMut(Record<'_>),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, JournalError> {
-    let opened = open::<M>(folder, parameters, options)?;
+    let opened = open::<M>(folder, parameters, options, 0)?;
     opened.require_start(folder)?;
     execute(folder, opened, machine, Base::default(), on_event, progress)
 }
@@ -83,21 +98,31 @@ pub struct Restored<M> {
 }
 
 /// Like [`recover`], from the newest snapshot that checks, belongs to this journal and is not ahead of its events.
-/// `machine` makes a new machine. `on_event` sees only the events after the snapshot.
+/// `machine` makes a new machine. `on_event` sees the events after `events_from`, the least sequence that a projection has
+/// applied: those up to the snapshot are read from the events stream, not computed.
 ///
 /// # Errors
-/// As for [`recover`]. A snapshot that cannot be used is no error, unless the segments before it are gone.
+/// As for [`recover`]; a snapshot behind the end of the commands, which had been synced up to it. A snapshot that cannot
+/// be used is no error, unless the segments before it are gone.
 pub fn recover_from_snapshot<M: Snapshot>(
     folder: &DataFolder,
     machine: &mut dyn FnMut() -> M,
     parameters: &[u8],
     options: (&StreamOptions, &StreamOptions),
+    events_from: u64,
     on_event: &mut dyn FnMut(Record<'_>),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Restored<M>, JournalError> {
-    let opened = open::<M>(folder, parameters, options)?;
+    let store = SnapshotStore::new::<M>(folder, parameters);
+    let synced = store.newest_synced()?;
+    let opened = open::<M>(folder, parameters, options, synced)?;
+    let last_sequence = opened.commands.last_sequence();
+    if synced > last_sequence {
+        let file = store.path(synced);
+        return Err(JournalError::SnapshotBeyondEnd { file, last_sequence, snapshot_sequence: synced });
+    }
     // What lies between the events' end and a later snapshot could not be computed again.
-    let at_most = opened.commands.last_sequence().min(opened.events.last_sequence());
+    let at_most = last_sequence.min(opened.events.last_sequence());
     let shadow = Shadow::open_at_most(folder, parameters, at_most, machine)?;
     let (from_snapshot, skipped) = (shadow.started_from(), shadow.skipped().to_vec());
     let base = Base { sequence: shadow.sequence(), timestamp_ns: shadow.timestamp_ns() };
@@ -105,8 +130,50 @@ pub fn recover_from_snapshot<M: Snapshot>(
         opened.require_start(folder)?;
     }
     let mut machine = shadow.into_machine();
-    let recovered = execute(folder, opened, &mut machine, base, on_event, progress)?;
+    if events_from < base.sequence {
+        show_stored(folder, (events_from, base.sequence), on_event, progress)?;
+    }
+    let mut on_later = |event: Record<'_>| {
+        if event.header().sequence > events_from {
+            on_event(event);
+        }
+    };
+    let recovered = execute(folder, opened, &mut machine, base, &mut on_later, progress)?;
     Ok(Restored { machine, recovered, from_snapshot, skipped })
+}
+
+/// Shows the stored events behind the first of two sequences up to the second.
+fn show_stored(
+    folder: &DataFolder,
+    (after, up_to): (u64, u64),
+    on_event: &mut dyn FnMut(Record<'_>),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), JournalError> {
+    let mut stored = StreamReader::open_with(&folder.events(), folder.storage())?;
+    if stored.first_sequence() > after + 1 {
+        let first_sequence = stored.first_sequence();
+        return Err(JournalError::MissingStart { folder: folder.events(), first_sequence });
+    }
+    stored.seek(after + 1)?;
+    let mut stored = ReadAhead::new(stored);
+    let mut next_report = after + PROGRESS_COMMANDS;
+    loop {
+        let Some(event) = stored.next()? else { return Err(stored.damage()?) };
+        let (sequence, is_last) = (event.header().sequence, event.is_last_event());
+        on_event(event);
+        if sequence >= next_report {
+            next_report = sequence + PROGRESS_COMMANDS;
+            progress(Progress {
+                stage: Stage::Events,
+                first_sequence: after,
+                sequence,
+                last_sequence: up_to,
+            });
+        }
+        if is_last && sequence >= up_to {
+            return Ok(());
+        }
+    }
 }
 
 /// The place that a machine has come to already.
@@ -149,16 +216,19 @@ fn open<M: StateMachine>(
     folder: &DataFolder,
     parameters: &[u8],
     options: (&StreamOptions, &StreamOptions),
+    synced: u64,
 ) -> Result<Opened, JournalError> {
     let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
-    let known = Marks::read(folder)?;
+    let marks = Marks::read(folder)?;
+    let known = Known { marks: marks.all(), synced, said_synced: 0, briefly: true };
     let (commands, commands_report) =
-        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), known.all())?;
+        StreamWriter::open_knowing(&folder.commands(), &identity, options.0, folder.storage(), known)?;
     let last_sequence = commands.last_sequence();
-    let marks = Marks::open(folder, last_sequence)?;
+    marks.check_end(folder, last_sequence)?;
     let identity = StreamIdentity { kind: StreamKind::Events, ..identity };
+    let known = Known { said_synced: synced, briefly: true, ..Known::default() };
     let (mut events, events_report) =
-        StreamWriter::open(&folder.events(), &identity, options.1, folder.storage())?;
+        StreamWriter::open_knowing(&folder.events(), &identity, options.1, folder.storage(), known)?;
     let events_removed_up_to = Some(events.last_sequence()).filter(|last| *last > last_sequence);
     events.truncate_after(last_sequence)?;
     Ok(Opened { commands, commands_report, events, events_report, events_removed_up_to, marks })
@@ -177,6 +247,7 @@ fn execute<M: StateMachine>(
         opened;
     let storage = folder.storage();
     let last_sequence = commands.last_sequence();
+    let stored_last = events.last_sequence();
     let mut stored = StreamReader::open_with(&folder.events(), storage.clone())?;
     let mut reader = StreamReader::open_with(&folder.commands(), storage)?;
     if base.sequence > 0 {
@@ -185,23 +256,29 @@ fn execute<M: StateMachine>(
         marks.pass(base.sequence);
     }
     let mut run = Run {
-        stored: Compare::new(stored),
-        stored_last: events.last_sequence(),
+        stored: (stored_last > base.sequence).then(|| Compare::new(ReadAhead::new(stored))),
+        stored_last,
         events: &mut events,
-        buffer: EventBuffer::with_capacity(BATCH_BYTES + 2 * machine.max_event_bytes()),
+        buffer: EventBuffer::with_capacity(BATCH_BYTES + machine.max_event_bytes()),
         appended: 0,
     };
+    let mut reader = ReadAhead::new(reader);
     let mut last_timestamp_ns = base.timestamp_ns;
-    while let Some(command) = reader.next()? {
-        let sequence = command.header().sequence;
+    for sequence in base.sequence + 1..=last_sequence {
+        let Some(command) = reader.next()? else { return Err(reader.damage()?) };
         last_timestamp_ns = command.header().timestamp_ns;
         run.command(machine, command, on_event)?;
         marks.check(sequence, || machine.state_hash())?;
         if sequence.is_multiple_of(PROGRESS_COMMANDS) || sequence == last_sequence {
-            progress(Progress { sequence, last_sequence });
+            progress(Progress {
+                stage: Stage::Commands,
+                first_sequence: base.sequence,
+                sequence,
+                last_sequence,
+            });
         }
     }
-    run.flush()?;
+    run.flush(on_event)?;
     let events_appended = run.appended;
     Ok(Recovered {
         commands,
@@ -218,8 +295,9 @@ fn execute<M: StateMachine>(
 }
 
 struct Run<'a> {
-    stored: Compare,
-    /// Last sequence that was stored at the start; what is appended here is not read back.
+    /// The events stored at the start, as long as there are any left to compare; what is appended here is not read back.
+    stored: Option<Compare>,
+    /// Last sequence that was stored at the start.
     stored_last: u64,
     events: &'a mut StreamWriter,
     buffer: EventBuffer,
@@ -234,32 +312,30 @@ impl Run<'_> {
         on_event: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), JournalError> {
         let sequence = command.header().sequence;
-        let before = self.buffer.bytes().len();
         step(machine, command, &mut self.buffer);
-        let fresh = &self.buffer.bytes()[before..];
-        if sequence <= self.stored_last {
-            if let Some(difference) = self.stored.command(sequence, fresh)? {
-                return Err(JournalError::EventMismatch(Box::new(difference)));
-            }
-            each_record(fresh, on_event);
-            self.buffer.clear();
-            return Ok(());
+        self.appended += u64::from(sequence > self.stored_last);
+        if self.buffer.bytes().len() >= BATCH_BYTES || sequence == self.stored_last {
+            self.flush(on_event)?;
         }
-        each_record(fresh, on_event);
-        self.appended += 1;
-        if self.buffer.bytes().len() >= BATCH_BYTES { self.flush() } else { Ok(()) }
+        if sequence == self.stored_last {
+            self.stored = None;
+        }
+        Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), JournalError> {
-        let result = self.events.write_batch(self.buffer.bytes(), 0);
+    /// Compares or appends the events at hand, and shows them.
+    fn flush(&mut self, on_event: &mut dyn FnMut(Record<'_>)) -> Result<(), JournalError> {
+        let computed = self.buffer.bytes();
+        match &mut self.stored {
+            None => self.events.write_batch(computed, 0)?,
+            Some(stored) => match stored.batch(computed)? {
+                Compared::Equal => {}
+                Compared::Different(difference) => return Err(JournalError::EventMismatch(difference)),
+                Compared::EndsBefore(_) => return Err(stored.damage()?),
+            },
+        }
+        records(computed).for_each(on_event);
         self.buffer.clear();
-        result
-    }
-}
-
-fn each_record(mut bytes: &[u8], on_event: &mut dyn FnMut(Record<'_>)) {
-    while let Ok(record) = Record::parse(bytes) {
-        on_event(record);
-        bytes = bytes.get(machine::stride(record.header().length as usize)..).unwrap_or_default();
+        Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! Read-only re-execution: the audit of a journal.
 
-use crate::recover::{PROGRESS_COMMANDS, Progress};
+use crate::ahead::ReadAhead;
+use crate::compare::{Compare, Compared, records};
+use crate::recover::{PROGRESS_COMMANDS, Progress, Stage};
+use crate::shadow::{Shadow, SkippedSnapshot};
 use crate::{DataFolder, Difference, JournalError, Mark, StreamIdentity, StreamKind, StreamReader};
-use machine::{EventBuffer, Record, StateMachine, step, stride};
+use machine::{EventBuffer, Snapshot, StateMachine, step};
 use std::path::Path;
 
 /// What to replay.
@@ -39,7 +42,7 @@ pub struct ReplayReport {
     pub last_sequence: u64,
     /// Its time in nanoseconds since the Unix epoch.
     pub last_timestamp_ns: u64,
-    /// State hash after it.
+    /// State hash after it; after a difference, of a state that may be some commands later.
     pub state_hash: u64,
     /// Marks compared and found equal.
     pub marks_checked: usize,
@@ -80,134 +83,189 @@ pub(crate) fn replay_folder<M: StateMachine>(
     options: &ReplayOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ReplayReport, JournalError> {
-    let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, &options.parameters);
-    let mut commands = open(folder, &folder.commands(), &identity)?;
-    let mut stored = match open(folder, &folder.events(), &identity.clone_as(StreamKind::Events)) {
-        Ok(reader) => Some(Compare::new(reader)),
-        Err(JournalError::NotFound { .. }) => None,
-        Err(error) => return Err(error),
-    };
-    let mut marks = Marks::read(folder)?;
-    let mut report = ReplayReport::default();
-    let mut buffer = EventBuffer::with_capacity(machine.max_event_bytes());
-    while let Some(command) = commands.next()? {
-        let sequence = command.header().sequence;
-        if sequence > options.up_to || command.header().timestamp_ns > options.until_ns {
-            break;
+    Run::open(folder, machine, 0, options)?.play(folder, options, progress)
+}
+
+/// A machine at a moment of the past, and how it was got there.
+pub struct Replayed<M> {
+    /// The machine.
+    pub machine: M,
+    /// What was executed and compared behind the snapshot.
+    pub report: ReplayReport,
+    /// The snapshot it started from; `None` for the journal's beginning.
+    pub from_snapshot: Option<u64>,
+    /// Later snapshots that were not used, and why: worth telling.
+    pub skipped: Vec<SkippedSnapshot>,
+}
+
+/// The same from the nearest snapshot before the end. `machine` makes a new machine.
+///
+/// # Errors
+/// As for [`replay`]. A snapshot that cannot be used is no error.
+pub fn replay_from_snapshot<M: Snapshot>(
+    folder: &Path,
+    machine: &mut dyn FnMut() -> M,
+    options: &ReplayOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Replayed<M>, JournalError> {
+    replay_before(&DataFolder::inspect(folder)?, machine, options, progress)
+}
+
+pub(crate) fn replay_before<M: Snapshot>(
+    folder: &DataFolder,
+    machine: &mut dyn FnMut() -> M,
+    options: &ReplayOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Replayed<M>, JournalError> {
+    let moment = (options.up_to, options.until_ns);
+    let shadow = Shadow::open_before(folder, &options.parameters, moment, machine)?;
+    let (from_snapshot, skipped) = (shadow.started_from(), shadow.skipped().to_vec());
+    let (sequence, timestamp_ns) = (shadow.sequence(), shadow.timestamp_ns());
+    let mut machine = shadow.into_machine();
+    let mut run = Run::open(folder, &mut machine, sequence, options)?;
+    (run.report.last_sequence, run.report.last_timestamp_ns) = (sequence, timestamp_ns);
+    let report = run.play(folder, options, progress)?;
+    Ok(Replayed { machine, report, from_snapshot, skipped })
+}
+
+/// Events are compared in batches of about this many bytes.
+const BATCH_BYTES: usize = 128 << 10;
+
+struct Run<'a, M> {
+    machine: &'a mut M,
+    first_sequence: u64,
+    commands: ReadAhead,
+    /// `None` where no events are to be compared.
+    stored: Option<Compare>,
+    marks: Marks,
+    buffer: EventBuffer,
+    report: ReplayReport,
+}
+
+impl<'a, M: StateMachine> Run<'a, M> {
+    /// With a machine that has executed everything up to `after`.
+    fn open(
+        folder: &DataFolder,
+        machine: &'a mut M,
+        after: u64,
+        options: &ReplayOptions,
+    ) -> Result<Self, JournalError> {
+        let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, &options.parameters);
+        let commands = open(folder, &folder.commands(), &identity, after)?;
+        let stored = match open(folder, &folder.events(), &identity.clone_as(StreamKind::Events), after) {
+            Ok(reader) => Some(reader),
+            Err(JournalError::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let mut marks = Marks::read(folder)?;
+        marks.pass(after);
+        let buffer = EventBuffer::with_capacity(BATCH_BYTES + machine.max_event_bytes());
+        let stored = stored.filter(|_| options.compare_events);
+        let mut report = ReplayReport::default();
+        if options.compare_events && stored.is_none() {
+            report.events_missing_from = Some(after + 1);
         }
-        buffer.clear();
-        step(machine, command, &mut buffer);
-        report.count(command, &buffer);
-        if options.compare_events && !report.compare(sequence, &buffer, stored.as_mut())? {
-            break;
-        }
-        match marks.check(sequence, || machine.state_hash()) {
-            Err(JournalError::StateHash { sequence, expected, found }) => {
-                let mark = Mark { sequence, state_hash: expected, chain: None };
-                report.mark_difference = Some((mark, found));
+        Ok(Self {
+            machine,
+            first_sequence: after,
+            commands: ReadAhead::new(commands),
+            stored: stored.map(|reader| Compare::new(ReadAhead::new(reader))),
+            marks,
+            buffer,
+            report,
+        })
+    }
+
+    fn play(
+        mut self,
+        folder: &DataFolder,
+        options: &ReplayOptions,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<ReplayReport, JournalError> {
+        let mut cut_short = false;
+        while let Some(command) = self.commands.next()? {
+            let header = *command.header();
+            if header.sequence > options.up_to || header.timestamp_ns > options.until_ns {
+                cut_short = true;
                 break;
             }
-            other => other?,
-        }
-        if sequence.is_multiple_of(PROGRESS_COMMANDS) {
-            progress(Progress { sequence, last_sequence: options.up_to });
-        }
-    }
-    if report.is_good() && options.up_to == u64::MAX && options.until_ns == u64::MAX {
-        commands.check_end()?;
-        marks.check_end(folder, report.last_sequence)?;
-    }
-    report.marks_checked = marks.checked;
-    report.state_hash = machine.state_hash();
-    Ok(report)
-}
-
-fn open(folder: &DataFolder, stream: &Path, identity: &StreamIdentity) -> Result<StreamReader, JournalError> {
-    let reader = StreamReader::open_with(stream, folder.storage())?;
-    reader.require(identity)?;
-    Ok(reader)
-}
-
-impl ReplayReport {
-    fn count(&mut self, command: Record<'_>, events: &EventBuffer) {
-        self.commands += 1;
-        self.events += events.records().count() as u64;
-        self.event_bytes += events.bytes().len() as u64;
-        self.last_sequence = command.header().sequence;
-        self.last_timestamp_ns = command.header().timestamp_ns;
-    }
-
-    /// False at the first difference.
-    fn compare(
-        &mut self,
-        sequence: u64,
-        events: &EventBuffer,
-        stored: Option<&mut Compare>,
-    ) -> Result<bool, JournalError> {
-        let Some(stored) = stored.filter(|_| self.events_missing_from.is_none()) else {
-            self.events_missing_from.get_or_insert(sequence);
-            return Ok(true);
-        };
-        if stored.is_at_end()? {
-            stored.reader.check_end()?;
-            self.events_missing_from = Some(sequence);
-            return Ok(true);
-        }
-        self.difference = stored.command(sequence, events.bytes())?;
-        if self.difference.is_none() {
-            self.events_compared += events.records().count() as u64;
-        }
-        Ok(self.difference.is_none())
-    }
-}
-
-/// Compares computed events with a stored stream.
-pub(crate) struct Compare {
-    reader: StreamReader,
-}
-
-impl Compare {
-    pub fn new(reader: StreamReader) -> Self {
-        Self { reader }
-    }
-
-    fn is_at_end(&mut self) -> Result<bool, JournalError> {
-        Ok(self.reader.peek()?.is_none())
-    }
-
-    /// Compares one command's events, header and body, all but the checksum, which the journal filled in.
-    pub fn command(
-        &mut self,
-        sequence: u64,
-        mut computed: &[u8],
-    ) -> Result<Option<Difference>, JournalError> {
-        let mut event_index = 0;
-        loop {
-            let ours = Record::parse(computed).ok();
-            let theirs = self.reader.peek()?.filter(|stored| stored.header().sequence == sequence);
-            let equal = match (&ours, &theirs) {
-                (None, None) => return Ok(None),
-                (Some(ours), Some(theirs)) => {
-                    let theirs_unsummed = machine::RecordHeader { checksum: 0, ..*theirs.header() };
-                    *ours.header() == theirs_unsummed && ours.body() == theirs.body()
-                }
-                _ => false,
-            };
-            if !equal {
-                let (stored, computed) = (bytes_of(theirs), bytes_of(ours));
-                return Ok(Some(Difference { sequence, event_index, stored, computed }));
+            step(self.machine, command, &mut self.buffer);
+            self.report.commands += 1;
+            self.report.last_sequence = header.sequence;
+            self.report.last_timestamp_ns = header.timestamp_ns;
+            let full = self.buffer.bytes().len() >= BATCH_BYTES;
+            if !self.check_mark(header.sequence)? || full && !self.compare()? {
+                break;
             }
-            let length = ours.map_or(0, |record| stride(record.header().length as usize));
-            computed = computed.get(length..).unwrap_or_default();
-            self.reader.next()?;
-            event_index += 1;
+            if header.sequence.is_multiple_of(PROGRESS_COMMANDS) {
+                progress(Progress {
+                    stage: Stage::Commands,
+                    first_sequence: self.first_sequence,
+                    sequence: header.sequence,
+                    last_sequence: options.up_to,
+                });
+            }
         }
+        if self.compare()? && self.report.is_good() && !cut_short {
+            self.marks.check_end(folder, self.report.last_sequence)?;
+        }
+        self.report.marks_checked = self.marks.checked;
+        self.report.state_hash = self.machine.state_hash();
+        Ok(self.report)
+    }
+
+    /// False where the state is not the one that was marked; a difference in the events before it counts for more.
+    fn check_mark(&mut self, sequence: u64) -> Result<bool, JournalError> {
+        match self.marks.check(sequence, || self.machine.state_hash()) {
+            Err(JournalError::StateHash { sequence, expected, found }) => {
+                let mark = Mark { sequence, state_hash: expected, chain: None };
+                if self.compare()? {
+                    self.report.mark_difference = Some((mark, found));
+                }
+                Ok(false)
+            }
+            other => other.map(|()| true),
+        }
+    }
+
+    /// Compares the events at hand with those stored, and forgets them; false at the first difference.
+    fn compare(&mut self) -> Result<bool, JournalError> {
+        let Self { stored, report, buffer, first_sequence, .. } = self;
+        let computed = buffer.bytes();
+        report.event_bytes += computed.len() as u64;
+        report.events += records(computed).count() as u64;
+        if let Some(compare) = stored {
+            match compare.batch(computed)? {
+                Compared::Equal => {}
+                Compared::Different(difference) => {
+                    (report.commands, report.last_sequence) =
+                        (difference.sequence - *first_sequence, difference.sequence);
+                    report.difference = Some(*difference);
+                }
+                Compared::EndsBefore(sequence) => report.events_missing_from = Some(sequence),
+            }
+            report.events_compared = compare.equal;
+        }
+        if report.events_missing_from.is_some() {
+            *stored = None;
+        }
+        buffer.clear();
+        Ok(report.difference.is_none())
     }
 }
 
-fn bytes_of(record: Option<Record<'_>>) -> Vec<u8> {
-    use zerocopy::IntoBytes;
-    record.map_or_else(Vec::new, |record| [record.header().as_bytes(), record.body()].concat())
+fn open(
+    folder: &DataFolder,
+    stream: &Path,
+    identity: &StreamIdentity,
+    after: u64,
+) -> Result<StreamReader, JournalError> {
+    let mut reader = StreamReader::open_with(stream, folder.storage())?;
+    reader.require(identity)?;
+    if after > 0 {
+        reader.seek(after + 1)?;
+    }
+    Ok(reader)
 }
 
 /// The marks of a folder, checked off as the commands go by.
@@ -234,13 +292,7 @@ impl Marks {
         self.next = self.marks.partition_point(|mark| mark.sequence <= sequence);
     }
 
-    /// Reads the marks and refuses a commands stream that ends before one of them.
-    pub fn open(folder: &DataFolder, last_sequence: u64) -> Result<Self, JournalError> {
-        let marks = Self::read(folder)?;
-        marks.check_end(folder, last_sequence)?;
-        Ok(marks)
-    }
-
+    /// Refuses a commands stream that ends before one of them.
     pub fn check_end(&self, folder: &DataFolder, last_sequence: u64) -> Result<(), JournalError> {
         match self.marks.last() {
             Some(mark) if mark.sequence > last_sequence => Err(JournalError::MarkBeyondEnd {

@@ -40,10 +40,32 @@ pub struct RecoveryReport {
     pub cut: Option<Cut>,
 }
 
+/// What something outside of a stream knows of it, and how much of it is to be read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Known<'a> {
+    /// In order of their sequences: the stream was synced up to them, and with which value of the hash chain.
+    pub marks: &'a [Mark],
+    /// The stream was synced up to this sequence: what is missing below it is damage.
+    pub synced: u64,
+    /// It is said to have been synced up to this one, but may have been rebuilt since: it need not be read again so far.
+    pub said_synced: u64,
+    /// Whether to read only what is not known to have been synced: of the segments before that, the headers.
+    pub briefly: bool,
+}
+
+impl Known<'_> {
+    /// The last sequence that is known to have been synced.
+    fn synced(&self) -> u64 {
+        self.synced.max(self.marks.last().map_or(0, |mark| mark.sequence))
+    }
+}
+
 /// Where a stream stands.
 pub(crate) struct Scan {
     /// First sequences of the good segments.
     pub segments: Vec<u64>,
+    /// The first of them that was read: those before it had been synced.
+    pub read_from: u64,
     pub first_sequence: u64,
     pub chain: Chain,
     /// End of the last good frame in the last good segment.
@@ -67,9 +89,8 @@ struct Scanner<'a> {
     firsts: Vec<u64>,
     reader: FrameReader,
     scan: Scan,
-    /// What something outside of the stream knows of it, in order.
-    marks: &'a [Mark],
-    /// The first of them that has not been passed.
+    known: Known<'a>,
+    /// The first of the marks that has not been passed.
     next_mark: usize,
     progress: &'a mut dyn FnMut(u64),
     progress_at: u64,
@@ -78,21 +99,22 @@ struct Scanner<'a> {
 /// Calls of the progress function are this many bytes apart.
 const PROGRESS_BYTES: u64 = 16 << 20;
 
-/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched. `marks`, in order
-/// of their sequences, are what something outside of the stream knows: that it was synced up to them, and with which
-/// value of the hash chain. `progress` is told the good bytes so far, now and then.
+/// Reads and checks a stream. Damage is an error; a torn tail is reported in `cut` and not touched. `progress` is told
+/// the good bytes so far, now and then.
 pub(crate) fn scan(
     storage: &dyn Storage,
     folder: &Path,
     expected: &StreamIdentity,
     check_identity: bool,
-    marks: &[Mark],
+    known: Known<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Scan, JournalError> {
     let firsts = list_segments(storage, folder)?;
     let first_sequence = firsts.first().copied().unwrap_or(1);
+    let start = if known.briefly { first_unproven(storage, folder, &firsts, expected, known)? } else { 0 };
     let scan = Scan {
-        segments: Vec::new(),
+        segments: firsts[..start].to_vec(),
+        read_from: firsts.get(start).copied().unwrap_or(first_sequence),
         first_sequence,
         chain: Chain::starting_at(expected, first_sequence),
         end: 0,
@@ -101,22 +123,51 @@ pub(crate) fn scan(
         bytes: 0,
         cut: None,
     };
-    let reader = FrameReader::new();
+    let reader = if known.briefly { FrameReader::new() } else { FrameReader::thorough() };
     let mut scanner =
-        Scanner { storage, folder, firsts, reader, scan, marks, next_mark: 0, progress, progress_at: 0 };
-    for index in 0..scanner.firsts.len() {
+        Scanner { storage, folder, firsts, reader, scan, known, next_mark: 0, progress, progress_at: 0 };
+    for index in start..scanner.firsts.len() {
         let wanted = scanner.scan.identity.clone();
         let wanted = if check_identity { Some(expected.clone()) } else { wanted };
-        if !scanner.segment(index, wanted)? {
+        if !scanner.segment(index, start, wanted)? {
             break;
         }
     }
     Ok(scanner.scan)
 }
 
+/// The segment that holds the last record known to have been synced, by what is known and by all segment headers. What
+/// lies before it cannot be a torn tail; if it is damaged, whoever reads it will see.
+fn first_unproven(
+    storage: &dyn Storage,
+    folder: &Path,
+    firsts: &[u64],
+    expected: &StreamIdentity,
+    known: Known<'_>,
+) -> Result<usize, JournalError> {
+    let mut synced = known.synced().max(known.said_synced);
+    for (index, first) in firsts.iter().enumerate() {
+        match Segment::open(storage, folder, *first, false)? {
+            Some(segment) => {
+                segment.header.require(expected, &segment.path)?;
+                synced = synced.max(segment.header.durable_sequence);
+            }
+            // The last one may have been in the making; the scan sees to that.
+            None if index + 1 == firsts.len() => {}
+            None => return Err(damaged_header(&segment_path(folder, *first), *first)),
+        }
+    }
+    Ok(firsts.iter().rposition(|first| *first <= synced).unwrap_or(0))
+}
+
 impl Scanner<'_> {
     /// Scans one segment; false when the stream ends in or before it.
-    fn segment(&mut self, index: usize, wanted: Option<StreamIdentity>) -> Result<bool, JournalError> {
+    fn segment(
+        &mut self,
+        index: usize,
+        start: usize,
+        wanted: Option<StreamIdentity>,
+    ) -> Result<bool, JournalError> {
         let first = self.firsts[index];
         let Some(segment) = Segment::open(self.storage, self.folder, first, false)? else {
             return self.partial_segment(index);
@@ -127,10 +178,10 @@ impl Scanner<'_> {
         let Some(identity) = segment.header.identity() else {
             return Err(damaged_header(&segment.path, first));
         };
-        if index == 0 {
+        if index == start {
             require_genesis(&segment, &identity)?;
             self.scan.chain = Chain::entering(identity.kind, &segment.header);
-            self.next_mark = self.marks.partition_point(|mark| mark.sequence < first);
+            self.next_mark = self.known.marks.partition_point(|mark| mark.sequence < first);
         } else if let Some(problem) = self.scan.chain.refuses(&segment.header) {
             return Err(segment.altered(0, first, problem));
         }
@@ -171,7 +222,7 @@ impl Scanner<'_> {
     /// Compares the hash chain with the marks that the frame at `offset`, read last, has reached.
     fn check_marks(&mut self, segment: &Segment, offset: u64) -> Result<(), JournalError> {
         let (last, hash) = (self.scan.chain.last, self.scan.chain.hash);
-        while let Some(mark) = self.marks.get(self.next_mark).filter(|mark| mark.sequence <= last) {
+        while let Some(mark) = self.known.marks.get(self.next_mark).filter(|mark| mark.sequence <= last) {
             let anchored = mark.chain.is_none_or(|chain| mark.sequence == last && chain == hash);
             if !anchored {
                 return Err(segment.altered(offset, mark.sequence, Problem::Anchor));
@@ -201,10 +252,7 @@ impl Scanner<'_> {
             }
             _ => {}
         }
-        if tail.claims
-            || self.marks.last().is_some_and(|mark| mark.sequence >= missing)
-            || self.later_claims(index + 1, missing)?
-        {
+        if tail.claims || self.known.synced() >= missing || self.later_claims(index + 1, missing)? {
             return Err(self.damage(index, segment, end, clean, missing));
         }
         self.scan.cut = Some(Cut {

@@ -1,9 +1,12 @@
 //! A machine that follows the journal, beside the one that runs: it takes snapshots without stopping anyone.
 
-use crate::snapshot::{Snapshot, SnapshotPlace, SnapshotStore};
+use crate::format::segment_path;
+use crate::frame::list_segments;
+use crate::snapshot::{SnapshotHeader, SnapshotPlace, SnapshotStore};
 use crate::{ChainHash, DataFolder, JournalError, StreamIdentity, StreamKind, StreamReader};
-use machine::{EventBuffer, Record, step};
-use std::path::PathBuf;
+use machine::{EventBuffer, Record, Snapshot, step};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A snapshot that was found and not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,7 @@ pub struct SkippedSnapshot {
 
 /// A machine at some place of a commands stream, which it can follow.
 pub struct Shadow<'a, M> {
+    data: &'a DataFolder,
     store: SnapshotStore<'a>,
     machine: M,
     commands: StreamReader,
@@ -23,6 +27,8 @@ pub struct Shadow<'a, M> {
     sequence: u64,
     timestamp_ns: u64,
     from_snapshot: Option<u64>,
+    /// Both streams are known to be synced up to here.
+    synced: u64,
     skipped: Vec<SkippedSnapshot>,
 }
 
@@ -40,7 +46,7 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
         Self::open_at_most(data, parameters, u64::MAX, machine)
     }
 
-    /// The same with a snapshot of `at_most` at the latest.
+    /// The same with a snapshot of `at_most` at the latest: later ones are ahead of what is stored.
     ///
     /// # Errors
     /// As for [`Shadow::open`].
@@ -50,15 +56,47 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
         at_most: u64,
         machine: &mut dyn FnMut() -> M,
     ) -> Result<Self, JournalError> {
-        let store = SnapshotStore::new::<M>(data, parameters);
-        let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
         let mut skipped = Vec::new();
-        for sequence in store.list()? {
+        let mut sequences = SnapshotStore::new::<M>(data, parameters).list()?;
+        sequences.retain(|&sequence| {
             if sequence > at_most {
                 let reason = format!("it is ahead of what is stored, which ends at {at_most}");
                 skipped.push(SkippedSnapshot { sequence, reason });
-                continue;
             }
+            sequence <= at_most
+        });
+        Self::open_among(data, parameters, (sequences, skipped), machine)
+    }
+
+    /// The same with the nearest snapshot before a moment: a sequence and a time in nanoseconds since the Unix epoch, both
+    /// included.
+    ///
+    /// # Errors
+    /// As for [`Shadow::open`].
+    pub fn open_before(
+        data: &'a DataFolder,
+        parameters: &[u8],
+        (up_to, until_ns): (u64, u64),
+        machine: &mut dyn FnMut() -> M,
+    ) -> Result<Self, JournalError> {
+        let store = SnapshotStore::new::<M>(data, parameters);
+        let mut sequences = store.list()?;
+        // One that cannot be read stays, so that it is told of.
+        let is_later = |sequence: u64| store.inspect(sequence).is_ok_and(|it| it.timestamp_ns > until_ns);
+        sequences.retain(|&sequence| sequence <= up_to && !is_later(sequence));
+        Self::open_among(data, parameters, (sequences, Vec::new()), machine)
+    }
+
+    /// With the first of these snapshots that can be used.
+    fn open_among(
+        data: &'a DataFolder,
+        parameters: &[u8],
+        (sequences, mut skipped): (Vec<u64>, Vec<SkippedSnapshot>),
+        machine: &mut dyn FnMut() -> M,
+    ) -> Result<Self, JournalError> {
+        let store = SnapshotStore::new::<M>(data, parameters);
+        let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
+        for sequence in sequences {
             let mut candidate = machine();
             let outcome = store.read(sequence, &mut candidate).map_err(|refused| refused.to_string());
             let outcome = match outcome {
@@ -71,6 +109,7 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
                 Ok((timestamp_ns, commands)) => {
                     let buffer = EventBuffer::with_capacity(candidate.max_event_bytes());
                     return Ok(Self {
+                        data,
                         store,
                         machine: candidate,
                         commands,
@@ -78,6 +117,7 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
                         sequence,
                         timestamp_ns,
                         from_snapshot: Some(sequence),
+                        synced: sequence,
                         skipped,
                     });
                 }
@@ -93,7 +133,19 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
         let machine = machine();
         let buffer = EventBuffer::with_capacity(machine.max_event_bytes());
         let (sequence, timestamp_ns) = (0, 0);
-        Ok(Self { store, machine, commands, buffer, sequence, timestamp_ns, from_snapshot: None, skipped })
+        let from_snapshot = None;
+        Ok(Self {
+            data,
+            store,
+            machine,
+            commands,
+            buffer,
+            sequence,
+            timestamp_ns,
+            from_snapshot,
+            synced: 0,
+            skipped,
+        })
     }
 
     /// Sequence of the snapshot that it started from, if it did.
@@ -156,20 +208,87 @@ impl<'a, M: Snapshot> Shadow<'a, M> {
         Ok(executed)
     }
 
-    /// Writes a snapshot of where it is, having gone on to the end of the frame that it is in.
+    /// Goes on to the end of the frame that it is in: only there does a snapshot stand.
     ///
     /// # Errors
     /// Damage, or what the system says.
-    pub fn snapshot(&mut self) -> Result<PathBuf, JournalError> {
+    pub fn finish_frame(&mut self, on_event: &mut dyn FnMut(Record<'_>)) -> Result<(), JournalError> {
         while !self.commands.is_at_frame_end() {
-            self.advance(u64::MAX, 1, &mut |_| {})?;
+            self.advance(u64::MAX, 1, on_event)?;
         }
+        Ok(())
+    }
+
+    /// Writes a snapshot of where it is, having gone on to the end of the frame that it is in. Before it gets its name, both
+    /// streams are synced up to there, so that a start from it need not read what lies before. `None` while the events that
+    /// are stored have not reached it: try again.
+    ///
+    /// # Errors
+    /// Damage, or what the system says.
+    pub fn snapshot(&mut self) -> Result<Option<PathBuf>, JournalError> {
+        self.finish_frame(&mut |_| {})?;
+        if !events_reach(self.data, self.sequence)? {
+            return Ok(None);
+        }
+        for stream in [self.data.commands(), self.data.events()] {
+            sync_stream(self.data, &stream, self.synced, self.sequence)?;
+        }
+        self.synced = self.sequence;
         let place = SnapshotPlace {
             sequence: self.sequence,
             timestamp_ns: self.timestamp_ns,
             chain: self.commands.chain(),
         };
-        self.store.write(&self.machine, place)
+        self.store.write(&self.machine, place).map(Some)
+    }
+
+    /// Whether the journal holds the commands that a snapshot stands on, by their hash chain.
+    ///
+    /// # Errors
+    /// Damage, or what the system says.
+    pub fn stands(
+        data: &DataFolder,
+        parameters: &[u8],
+        header: &SnapshotHeader,
+    ) -> Result<bool, JournalError> {
+        let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
+        reader_after(data, &identity, header.sequence, header.chain).map(|reader| reader.is_some())
+    }
+}
+
+/// Whether all events up to a command are stored; so too where there is no events stream.
+fn events_reach(data: &DataFolder, sequence: u64) -> Result<bool, JournalError> {
+    let mut events = match StreamReader::open_with(&data.events(), data.storage()) {
+        Err(JournalError::NotFound { .. }) => return Ok(true),
+        other => other?,
+    };
+    events.seek(sequence)?;
+    while let Some(event) = events.next()? {
+        let found = event.header().sequence;
+        if found > sequence || (found == sequence && event.is_last_event()) {
+            return Ok(true);
+        }
+    }
+    Ok(sequence == 0)
+}
+
+/// Syncs the segments of a stream that hold anything behind `from` up to `to`.
+fn sync_stream(data: &DataFolder, stream: &Path, from: u64, to: u64) -> Result<(), JournalError> {
+    let storage = data.storage();
+    let firsts = list_segments(&*storage, stream)?;
+    let start = firsts.iter().rposition(|first| *first <= from).unwrap_or(0);
+    for first in firsts[start..].iter().take_while(|first| **first <= to) {
+        let path = segment_path(stream, *first);
+        match storage.open(&path, false) {
+            Ok(file) => file.sync().map_err(JournalError::io("sync", &path))?,
+            // It is archived, and the archive was synced.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(JournalError::io("open", &path)(error)),
+        }
+    }
+    match storage.sync_folder(stream) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::io("sync", stream)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Snapshots: a machine's whole state in a file, so that a start need not execute the journal from its beginning.
 //!
-//! `journal/FORMAT.md` draws the container; what is in it is the machine's affair ([`Snapshot`]). A snapshot is never the
+//! `journal/FORMAT.md` draws the container; what is in it is the machine's affair ([`machine::Snapshot`]). A snapshot is never the
 //! truth: each can be deleted, and one that does not check is passed over, aloud.
 
 use crate::format::{MACHINE_NAME_LENGTH, MAX_PARAMETERS_LENGTH};
 use crate::storage::{StorageFile, read_full, write_all};
 use crate::{ChainHash, DataFolder, JournalError, StreamIdentity, StreamKind};
-use machine::StateMachine;
-use std::io::{self, Read, Write};
+use machine::{Snapshot, SnapshotReader, SnapshotSink, SnapshotSource, SnapshotWriter};
+use std::io;
 use std::path::{Path, PathBuf};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -26,24 +26,6 @@ const UNFINISHED_NAME: &str = "snapshot.tmp";
 const CHECKED_FROM: usize = 12;
 /// Payload bytes written and read at a time.
 const BUFFER_BYTES: usize = 1 << 20;
-
-/// A machine whose state can be written down and taken up again.
-pub trait Snapshot: StateMachine {
-    /// Version of what [`Snapshot::write_snapshot`] writes.
-    const SNAPSHOT_VERSION: u32;
-
-    /// Writes the whole state.
-    ///
-    /// # Errors
-    /// What `out` says.
-    fn write_snapshot(&self, out: &mut dyn Write) -> io::Result<()>;
-
-    /// Takes up a state, into a machine that is new. The bytes have been checked; the state hash is compared afterwards.
-    ///
-    /// # Errors
-    /// What `input` says, or words on a version that this program does not know and cannot migrate.
-    fn read_snapshot(&mut self, version: u32, input: &mut dyn Read) -> Result<(), SnapshotRefused>;
-}
 
 /// Why a snapshot is not used.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +64,7 @@ pub struct SnapshotHeader {
     pub payload_length: u64,
     /// When the snapshot was made, nanoseconds since the Unix epoch.
     pub created_ns: u64,
-    /// [`Snapshot::SNAPSHOT_VERSION`] of the machine that wrote it.
+    /// [`machine::Snapshot::SNAPSHOT_VERSION`] of the machine that wrote it.
     pub payload_version: u32,
     /// Zero.
     pub reserved: u32,
@@ -141,7 +123,7 @@ impl<'a> SnapshotStore<'a> {
         &self.folder
     }
 
-    fn path(&self, sequence: u64) -> PathBuf {
+    pub(crate) fn path(&self, sequence: u64) -> PathBuf {
         self.folder.join(format!("{sequence:020}.snap"))
     }
 
@@ -159,6 +141,40 @@ impl<'a> SnapshotStore<'a> {
             names.iter().filter_map(|name| name.strip_suffix(".snap")?.parse().ok()).collect();
         sequences.sort_unstable_by(|one, two| two.cmp(one));
         Ok(sequences)
+    }
+
+    /// Sequence of the newest one whose header checks, whatever its payload is: both streams were synced up to it before it
+    /// got its name.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn newest_synced(&self) -> Result<u64, JournalError> {
+        for sequence in self.list()? {
+            if self.inspect(sequence).is_ok() {
+                return Ok(sequence);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Reads a snapshot's header and checks it, not the payload.
+    ///
+    /// # Errors
+    /// Why it is not used.
+    pub fn inspect(&self, sequence: u64) -> Result<SnapshotHeader, SnapshotRefused> {
+        self.header(&*self.data.storage().open(&self.path(sequence), false)?, sequence)
+    }
+
+    /// Reads a snapshot's header and checks its payload against length and hash. What the machine says of it and where it
+    /// stands in the journal, only [`SnapshotStore::read`] and [`crate::Shadow`] know.
+    ///
+    /// # Errors
+    /// Why it is not used.
+    pub fn check(&self, sequence: u64) -> Result<SnapshotHeader, SnapshotRefused> {
+        let file = self.data.storage().open(&self.path(sequence), false)?;
+        let header = self.header(&*file, sequence)?;
+        check_payload(&*file, &header)?;
+        Ok(header)
     }
 
     /// Writes a snapshot: beside its place, synced, read back and compared, and only then put there under its name.
@@ -199,9 +215,11 @@ impl<'a> SnapshotStore<'a> {
             hasher: blake3::Hasher::new(),
             offset: SNAPSHOT_HEADER_LENGTH as u64,
             buffer: Vec::with_capacity(BUFFER_BYTES),
+            outcome: Ok(()),
         };
-        machine.write_snapshot(&mut out)?;
-        out.flush()?;
+        machine.write_snapshot(&mut SnapshotWriter::new(&mut out));
+        out.flush();
+        out.outcome?;
         let mut header = SnapshotHeader {
             magic: SNAPSHOT_MAGIC,
             checksum: 0,
@@ -238,17 +256,13 @@ impl<'a> SnapshotStore<'a> {
     ) -> Result<SnapshotHeader, SnapshotRefused> {
         let file = self.data.storage().open(&self.path(sequence), false)?;
         let header = self.header(&*file, sequence)?;
-        check_payload(&*file, &header)?;
-        let mut input = io::BufReader::with_capacity(
-            BUFFER_BYTES,
-            PayloadReader {
-                file: &*file,
-                offset: SNAPSHOT_HEADER_LENGTH as u64,
-                left: header.payload_length,
-            },
-        );
-        machine.read_snapshot(header.payload_version, &mut input)?;
-        if input.read(&mut [0])? != 0 {
+        check_length(&*file, &header)?;
+        let mut input = PayloadReader::new(&*file, &header);
+        let read = machine.read_snapshot(header.payload_version, &mut SnapshotReader::new(&mut input));
+        // Damage is told from what the machine made of it.
+        let left = input.finish(&header)?;
+        read.map_err(|error| SnapshotRefused(error.to_string()))?;
+        if left > 0 {
             return refused("the machine has left a part of it unread");
         }
         let found = machine.state_hash();
@@ -311,27 +325,18 @@ impl<'a> SnapshotStore<'a> {
     }
 }
 
-/// Compares the payload with its hash and length.
-fn check_payload(file: &dyn StorageFile, header: &SnapshotHeader) -> Result<(), SnapshotRefused> {
-    if file.length()? != SNAPSHOT_HEADER_LENGTH as u64 + header.payload_length {
-        return refused("it has another length than its header says");
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut input =
-        PayloadReader { file, offset: SNAPSHOT_HEADER_LENGTH as u64, left: header.payload_length };
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let count = input.read(&mut buffer)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-    }
-    if *hasher.finalize().as_bytes() == header.payload_hash {
+fn check_length(file: &dyn StorageFile, header: &SnapshotHeader) -> Result<(), SnapshotRefused> {
+    if header.payload_length.checked_add(SNAPSHOT_HEADER_LENGTH as u64) == Some(file.length()?) {
         Ok(())
     } else {
-        refused("the payload does not match its hash")
+        refused("it has another length than its header says")
     }
+}
+
+/// Compares the payload with its hash and length.
+fn check_payload(file: &dyn StorageFile, header: &SnapshotHeader) -> Result<(), SnapshotRefused> {
+    check_length(file, header)?;
+    PayloadReader::new(file, header).finish(header).map(|_| ())
 }
 
 /// Gathers and hashes what a machine writes.
@@ -340,40 +345,110 @@ struct PayloadWriter<'a> {
     hasher: blake3::Hasher,
     offset: u64,
     buffer: Vec<u8>,
+    /// The first failure; after it nothing more is written.
+    outcome: io::Result<()>,
 }
 
-impl Write for PayloadWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.flush()?;
+impl PayloadWriter<'_> {
+    fn flush(&mut self) {
+        if self.outcome.is_ok() {
+            self.outcome = write_all(self.file, &self.buffer, self.offset);
+            self.hasher.update(&self.buffer);
+            self.offset += self.buffer.len() as u64;
         }
-        let count = bytes.len().min(BUFFER_BYTES);
-        self.buffer.extend_from_slice(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        write_all(self.file, &self.buffer, self.offset)?;
-        self.hasher.update(&self.buffer);
-        self.offset += self.buffer.len() as u64;
         self.buffer.clear();
-        Ok(())
     }
 }
 
-/// The payload and nothing behind it.
+impl SnapshotSink for PayloadWriter<'_> {
+    fn put(&mut self, mut bytes: &[u8]) {
+        while self.buffer.len() + bytes.len() > BUFFER_BYTES {
+            let (now, later) = bytes.split_at(BUFFER_BYTES - self.buffer.len());
+            self.buffer.extend_from_slice(now);
+            self.flush();
+            bytes = later;
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+}
+
+/// The payload and nothing behind it, hashed as it is read.
 struct PayloadReader<'a> {
     file: &'a dyn StorageFile,
+    hasher: blake3::Hasher,
     offset: u64,
+    /// Bytes that have not been read from the file.
     left: u64,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer that have been given out.
+    given: usize,
+    outcome: io::Result<()>,
 }
 
-impl Read for PayloadReader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limit = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = read_full(self.file, &mut buffer[..limit], self.offset)?;
-        self.offset += count as u64;
-        self.left -= count as u64;
-        Ok(count)
+impl<'a> PayloadReader<'a> {
+    fn new(file: &'a dyn StorageFile, header: &SnapshotHeader) -> Self {
+        Self {
+            file,
+            hasher: blake3::Hasher::new(),
+            offset: SNAPSHOT_HEADER_LENGTH as u64,
+            left: header.payload_length,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            given: 0,
+            outcome: Ok(()),
+        }
+    }
+
+    /// Reads the next piece over the one before; false at the end, or after an error.
+    fn refill(&mut self) -> bool {
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(BUFFER_BYTES);
+        self.buffer.resize(length, 0);
+        self.given = 0;
+        let read = match &self.outcome {
+            Ok(()) => read_full(self.file, &mut self.buffer, self.offset),
+            Err(_) => Ok(0),
+        };
+        match read {
+            Ok(count) if count == length && count > 0 => {
+                self.hasher.update(&self.buffer);
+                self.offset += length as u64;
+                self.left -= length as u64;
+                return true;
+            }
+            Ok(_) => self.left = 0,
+            Err(error) => self.outcome = Err(error),
+        }
+        self.buffer.clear();
+        false
+    }
+
+    /// Reads what is left and compares the hash of it all. Returns the bytes that nobody had asked for.
+    fn finish(mut self, header: &SnapshotHeader) -> Result<u64, SnapshotRefused> {
+        let unread = self.left + (self.buffer.len() - self.given) as u64;
+        while self.refill() {}
+        self.outcome?;
+        if *self.hasher.finalize().as_bytes() == header.payload_hash {
+            Ok(unread)
+        } else {
+            refused("the payload does not match its hash")
+        }
+    }
+}
+
+impl SnapshotSource for PayloadReader<'_> {
+    fn fill(&mut self, mut into: &mut [u8]) -> bool {
+        loop {
+            let ready = &self.buffer[self.given..];
+            let count = ready.len().min(into.len());
+            let (now, later) = into.split_at_mut(count);
+            now.copy_from_slice(&ready[..count]);
+            self.given += count;
+            if later.is_empty() {
+                return true;
+            }
+            into = later;
+            if !self.refill() {
+                return false;
+            }
+        }
     }
 }

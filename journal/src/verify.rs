@@ -3,7 +3,7 @@
 use crate::archive::open_for_reading;
 use crate::frame::list_segments;
 use crate::options::{StreamIdentity, StreamKind};
-use crate::scan::{Cut, scan};
+use crate::scan::{Cut, Known, scan};
 use crate::storage::SharedStorage;
 use crate::{ChainHash, DataFolder, DiskStorage, JournalError, Mark, Problem};
 use std::path::{Path, PathBuf};
@@ -143,7 +143,8 @@ pub(crate) fn verify_with(
     // The stream says itself what it is; only the kind of an empty one must be given.
     let unknown =
         StreamIdentity { kind: StreamKind::Commands, machine: String::new(), parameters: Vec::new() };
-    let scan = scan(&**storage, folder, &unknown, false, marks, progress)?;
+    let known = Known { marks, ..Known::default() };
+    let scan = scan(&**storage, folder, &unknown, false, known, progress)?;
     if scan.identity.is_none() && scan.cut.is_none() {
         return Err(JournalError::NotFound { folder: folder.to_path_buf() });
     }

@@ -1,15 +1,15 @@
 //! Appending to a stream.
 
+use crate::JournalError;
 use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, SEGMENT_HEADER_LENGTH, SPARE_NAME, SegmentHeader, segment_path};
 use crate::frame::Segment;
 use crate::framing::FrameBuffer;
 use crate::options::{StreamIdentity, StreamOptions};
-use crate::scan::{RecoveryReport, Scan, scan};
+use crate::scan::{Known, RecoveryReport, Scan, scan};
 use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
 use crate::storage::{SharedStorage, StorageFile, write_all};
 use crate::sync::{StreamSyncer, sync_segments};
-use crate::{JournalError, Mark};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,25 +55,22 @@ impl StreamWriter {
         options: &StreamOptions,
         storage: SharedStorage,
     ) -> Result<(Self, RecoveryReport), JournalError> {
-        Self::open_knowing(folder, identity, options, storage, &[])
+        Self::open_knowing(folder, identity, options, storage, Known::default())
     }
 
-    /// As [`StreamWriter::open`], where `marks`, in order of their sequences, tell that the stream was synced up to
-    /// them: then what does not check below the last is damage, not a torn tail.
-    ///
-    /// # Errors
-    /// As [`StreamWriter::open`].
-    pub fn open_knowing(
+    /// As [`StreamWriter::open`], with what is known from outside of the stream: what does not check below what was synced
+    /// is damage, not a torn tail.
+    pub(crate) fn open_knowing(
         folder: &Path,
         identity: &StreamIdentity,
         options: &StreamOptions,
         storage: SharedStorage,
-        marks: &[Mark],
+        known: Known<'_>,
     ) -> Result<(Self, RecoveryReport), JournalError> {
         options.validate()?;
         identity.validate()?;
         create_folder(&storage, folder)?;
-        let scan = scan(&*storage, folder, identity, true, marks, &mut |_| {})?;
+        let scan = scan(&*storage, folder, identity, true, known, &mut |_| {})?;
         apply_cut(&storage, folder, &scan)?;
         let mut writer = Self::on_scan(storage, folder, identity, options, &scan)?;
         let mut report = RecoveryReport {
@@ -100,7 +97,8 @@ impl StreamWriter {
         let mut spares = SpareMaker::new(&storage, folder, options)?;
         let mut zeroed_to = 0;
         let (segment, offset) = if let Some(last) = scan.segments.last() {
-            sync_segments(&storage, folder, &scan.segments)?;
+            let unproven = scan.segments.partition_point(|first| *first < scan.read_from);
+            sync_segments(&storage, folder, &scan.segments[unproven..])?;
             (reopen(&storage, folder, *last)?, scan.end)
         } else {
             let first = scan.chain.expected();

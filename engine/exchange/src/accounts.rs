@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 
 use machine::StateHasher;
 use protocol::{AccountId, AccountStatus, Limits, SetAccountOptions, SetAccountStatus};
-use zerocopy::{FromZeros, Immutable, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// An account's settings. All zero where nothing has been set.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 pub(crate) struct AccountRow {
     /// Length of the interval of `max_orders`.
     pub(crate) interval_ns: u64,
@@ -118,16 +118,28 @@ impl Accounts {
         }
     }
 
+    /// Accounts for which anything is set, by id.
+    pub(crate) fn set_ones(&self) -> impl Iterator<Item = (AccountId, &AccountRow)> {
+        let words = (0u32..).zip(&self.special).filter(|(_, bits)| **bits != 0);
+        let accounts = words.flat_map(|(word, &bits)| {
+            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit)
+        });
+        accounts.map(|account| (AccountId(account), &self.rows[account as usize]))
+    }
+
+    /// Takes an account's settings from a snapshot; false if there is no such account or nothing is set.
+    pub(crate) fn restore(&mut self, account: AccountId, row: AccountRow) -> bool {
+        let Some(place) = self.rows.get_mut(account.0 as usize) else { return false };
+        *place = row;
+        self.mark(account);
+        !row.is_plain() && row.reserved == [0; 5]
+    }
+
     /// Feeds all settings, by account.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
-        for (word, &bits) in self.special.iter().enumerate() {
-            let mut left = bits;
-            while left != 0 {
-                let account = word * 64 + left.trailing_zeros() as usize;
-                left &= left - 1;
-                hasher.write_value(&(account as u32));
-                hasher.write_value(&self.rows[account]);
-            }
+        for (account, row) in self.set_ones() {
+            hasher.write_value(&account);
+            hasher.write_value(row);
         }
     }
 

@@ -173,15 +173,19 @@ impl ClientIndex {
         if hash == NO_CLIENT_ID { ClientOrderId::NONE } else { self.cells[slot as usize].id }
     }
 
-    /// Feeds the ids that are remembered, the oldest first.
-    pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
+    /// Account and id of those that are remembered, the oldest first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = (AccountId, ClientOrderId)> {
         let (newer, older) = self.recent_hashes.split_at(self.next_recent as usize);
         let first = self.slots as usize;
         let older = older.iter().zip(first + newer.len()..);
-        for (&hash, cell) in older.chain(newer.iter().zip(first..)) {
-            if hash != NO_CLIENT_ID {
-                hasher.write_value(&self.cells[cell]);
-            }
+        let used = older.chain(newer.iter().zip(first..)).filter(|(hash, _)| **hash != NO_CLIENT_ID);
+        used.map(|(_, cell)| (self.cells[cell].account, self.cells[cell].id))
+    }
+
+    /// Feeds the ids that are remembered, the oldest first.
+    pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
+        for (account, id) in self.recent() {
+            hasher.write_value(&Cell { account, id });
         }
     }
 

@@ -53,6 +53,15 @@ impl<B: Book> Instrument<B> {
         }
     }
 
+    /// All of its books, in the order in which state hash and snapshot have them.
+    pub(crate) fn books(&self) -> [&B; 4] {
+        [&self.book, &self.hidden, &self.last_triggers, &self.best_triggers]
+    }
+
+    pub(crate) fn books_mut(&mut self) -> [&mut B; 4] {
+        [&mut self.book, &mut self.hidden, &mut self.last_triggers, &mut self.best_triggers]
+    }
+
     pub(crate) fn triggers(&mut self, source: u8) -> &mut B {
         if source == TriggerSource::LastTrade.code() {
             &mut self.last_triggers
@@ -237,6 +246,14 @@ impl State {
         hasher.write_value(&self.ending);
         hasher.write_value(&[self.last_ticks, self.high_ticks, self.low_ticks, self.reference_ticks]);
         hasher.write_value(&self.until_ns);
+        // What may be missing is told from what follows it.
+        let missing = [
+            self.uncross.is_none(),
+            self.indicative.is_none(),
+            self.schedule.is_none(),
+            self.timetable.is_none(),
+        ];
+        hasher.write_value(&missing.map(u8::from));
         if let Some(uncross) = &self.uncross {
             hasher.write_value(&uncross.price_ticks);
             hasher.write_value(&uncross.until_ns);

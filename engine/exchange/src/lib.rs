@@ -36,7 +36,10 @@ mod matching;
 pub mod naive;
 mod pegs;
 mod phases;
+#[cfg(test)]
+mod position_limit_tests;
 mod positions;
+mod published;
 mod queries;
 mod replace;
 mod replace_plain;
@@ -46,6 +49,7 @@ mod rules;
 mod settings;
 mod settlement;
 mod settling;
+mod snapshot;
 mod special;
 mod sweeping;
 mod sweeps;

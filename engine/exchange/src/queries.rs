@@ -174,6 +174,12 @@ impl<B: Book> Exchange<B> {
         self.entry(instrument).map_or(Phase::Continuous, |entry| entry.state.phase)
     }
 
+    /// Price of an instrument's last trade; `None` before the first, and for an unknown instrument.
+    #[must_use]
+    pub fn last_trade_ticks(&self, instrument: InstrumentId) -> Option<i64> {
+        self.entry(instrument).map(|entry| entry.state.last_ticks).filter(|&ticks| ticks != 0)
+    }
+
     /// What an account has bought less what it has sold of an instrument, in lots.
     #[must_use]
     pub fn position_lots(&self, account: AccountId, instrument: InstrumentId) -> i64 {
@@ -220,9 +226,7 @@ impl<B: Book> Exchange<B> {
 
     fn check_instrument(&self, instrument: &Instrument<B>) {
         let (state, name) = (&instrument.state, instrument.created.name);
-        for book in
-            [&instrument.book, &instrument.hidden, &instrument.last_triggers, &instrument.best_triggers]
-        {
+        for book in instrument.books() {
             book.check_invariants(&self.table);
         }
         let orders = || {
@@ -310,9 +314,10 @@ impl<B: Book> Exchange<B> {
         }
     }
 
-    /// Limits, assets, accounts, balances, positions and volumes by key; each instrument with its state and its orders in
-    /// book order; what only extended orders have; sweeps, unfinished work, remembered ids, and the slot that the next
-    /// order takes. How tables are laid out in memory does not enter.
+    /// Limits, assets, accounts, balances, positions and volumes by key; all live orders, with the session that entered
+    /// each and what only extended ones have; each instrument with its state and the order of its queues; sweeps,
+    /// unfinished work, remembered ids, and the order in which free slots are taken. All that decides what comes next is
+    /// there; how tables are laid out in memory does not enter.
     pub(crate) fn hash(&self) -> u64 {
         let mut hasher = StateHasher::new();
         hasher.write_value(&self.limits);
@@ -324,7 +329,7 @@ impl<B: Book> Exchange<B> {
         self.clients.hash_into(&mut hasher);
         self.sweeps.hash_into(&mut hasher);
         self.specials.hash_into(&self.table, &mut hasher);
-        for limits in self.risk.iter() {
+        for limits in self.risk.rows() {
             hasher.write_value(limits);
         }
         for instrument in self.instruments.iter().flatten() {
@@ -334,25 +339,33 @@ impl<B: Book> Exchange<B> {
             hasher.write_value(instrument);
         }
         hasher.write_value(&self.next_trade_id);
-        hasher.write_value(&self.table.next_slot().map_or(u64::MAX, u64::from));
+        self.hash_orders(&mut hasher);
         hasher.finish()
+    }
+
+    fn hash_orders(&self, hasher: &mut StateHasher) {
+        for (slot, order) in self.table.iter() {
+            hasher.write_value(&self.describe(order));
+            // The upper half of `user` is a place in memory.
+            hasher.write_value(&[order.user as u32, u32::from(order.flags)]);
+            if order.flags & orderbook::order_flags::RESERVE != 0 {
+                hasher.write_value(&self.table.reserve(slot).random);
+            }
+        }
+        let (free, unused) = self.table.slots_to_come();
+        hasher.write_value(free.as_slice());
+        hasher.write_value(&unused);
     }
 
     fn hash_instrument(&self, instrument: &Instrument<B>, hasher: &mut StateHasher) {
         hasher.write_value(&instrument.created);
         instrument.state.hash_into(hasher);
-        for book in
-            [&instrument.book, &instrument.hidden, &instrument.last_triggers, &instrument.best_triggers]
-        {
+        for book in instrument.books() {
             for side in [Side::Buy, Side::Sell] {
                 let levels = book.levels(&self.table, side);
                 let slots = levels.flat_map(|level| book.queue(&self.table, side, level.price_ticks));
-                for order in slots.filter_map(|slot| self.table.get(slot)) {
-                    hasher.write_value(&self.describe(order));
-                    if order.flags & orderbook::order_flags::RESERVE != 0 {
-                        hasher.write_value(&self.table.reserve(order.order_id.slot()).random);
-                    }
-                }
+                slots.for_each(|slot| hasher.write_value(&slot));
+                hasher.write_value(&u32::MAX);
             }
         }
     }

@@ -182,6 +182,11 @@ impl Rules {
         split_mix(&mut (self.set.seed ^ time_ns)) % (self.set.random_end_ns + 1)
     }
 
+    /// The tick table as it was set.
+    pub(crate) fn table(&self) -> &SetTickTable {
+        &self.table
+    }
+
     /// Feeds rules and table.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
         hasher.write_value(&self.set);

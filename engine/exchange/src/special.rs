@@ -8,7 +8,7 @@ use orderbook::{Order, OrderTable};
 use protocol::{
     AmountMinor, InstrumentId, OrderId, OrderTerms, PriceTicks, QuantityLots, Side, TimeInForce, term_flags,
 };
-use zerocopy::{FromZeros, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use crate::timers::Expiries;
 
@@ -34,7 +34,7 @@ pub(crate) enum Place {
 
 /// Side table row of an extended order.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub(crate) struct Special {
     /// As given, but for the expiry, which is 0 where there is none, and the trigger price, which is the one now.
     pub(crate) terms: OrderTerms,
@@ -92,6 +92,18 @@ pub(crate) struct SlotList {
     pub(crate) length: u32,
 }
 
+impl SlotList {
+    /// As a snapshot has it: first and last slot + 1, and length.
+    pub(crate) fn to_words(self) -> [u32; 3] {
+        [self.first, self.last, self.length]
+    }
+
+    /// From [`SlotList::to_words`].
+    pub(crate) fn from_words([first, last, length]: [u32; 3]) -> Self {
+        Self { first, last, length }
+    }
+}
+
 /// Something that a list of orders has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Duty {
@@ -101,6 +113,27 @@ pub(crate) enum Duty {
     CancelChildren([OrderId; 2]),
     /// Set free the one or two orders that waited for a filled one.
     Free([OrderId; 2]),
+}
+
+impl Duty {
+    /// Its number and its one or two orders.
+    pub(crate) fn to_parts(self) -> (u32, [OrderId; 2]) {
+        match self {
+            Self::CancelPeer(id) => (1, [id, OrderId::NONE]),
+            Self::CancelChildren(ids) => (2, ids),
+            Self::Free(ids) => (3, ids),
+        }
+    }
+
+    /// From [`Duty::to_parts`]; `None` for another number.
+    pub(crate) fn from_parts(kind: u32, ids: [OrderId; 2]) -> Option<Self> {
+        match kind {
+            1 => Some(Self::CancelPeer(ids[0])),
+            2 => Some(Self::CancelChildren(ids)),
+            3 => Some(Self::Free(ids)),
+            _ => None,
+        }
+    }
 }
 
 /// The side table, with what else only extended orders use.
@@ -239,11 +272,7 @@ impl Specials {
         }
         hasher.write_value(&(self.duties.len() as u64));
         for (instrument, duty) in &self.duties {
-            let (kind, ids) = match *duty {
-                Duty::CancelPeer(id) => (1u32, [id, OrderId::NONE]),
-                Duty::CancelChildren(ids) => (2, ids),
-                Duty::Free(ids) => (3, ids),
-            };
+            let (kind, ids) = duty.to_parts();
             hasher.write_value(&[*instrument, kind]);
             hasher.write_value(&ids);
         }

@@ -74,10 +74,15 @@ impl Sweeps {
         self.session = SessionSweep { at_work: true, next_slot: 0 };
     }
 
+    /// The mass cancels at work, the first begun first.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Sweep> {
+        self.queue.iter()
+    }
+
     /// Feeds all of it, the first begun first.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
         hasher.write_value(&[u32::from(self.session.at_work), self.session.next_slot]);
-        for Sweep { filter, begun_sequence, next_slot, canceled_orders } in &self.queue {
+        for Sweep { filter, begun_sequence, next_slot, canceled_orders } in self.iter() {
             hasher.write_value(filter);
             hasher.write_value(begun_sequence);
             hasher.write_value(&[*next_slot, *canceled_orders]);

@@ -57,6 +57,25 @@ impl Expiries {
         self.heap.first().copied()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// All of them, in no order that means anything; the same commands give the same one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, OrderId)> {
+        self.heap.iter().copied()
+    }
+
+    /// Adds one from a snapshot; false if its slot is none or holds another one.
+    pub(crate) fn restore(&mut self, order_id: OrderId, time_ns: u64) -> bool {
+        let is_free = self.places.get(order_id.slot() as usize) == Some(&0);
+        if is_free {
+            self.insert(order_id, time_ns);
+        }
+        is_free
+    }
+
     fn put(&mut self, at: usize, entry: Entry) {
         self.heap[at] = entry;
         self.places[entry.1.slot() as usize] = at as u32 + 1;

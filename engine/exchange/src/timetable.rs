@@ -65,6 +65,18 @@ impl Timetable {
         }
     }
 
+    /// As a snapshot has it: times, interval and what comes next.
+    pub(crate) fn to_words(self) -> [u64; 7] {
+        let [one, two, three, four, five] = self.times_ns;
+        [one, two, three, four, five, self.repeat_ns, self.next.into()]
+    }
+
+    /// From [`Timetable::to_words`]; `None` if there is no such entry.
+    pub(crate) fn from_words([one, two, three, four, five, repeat_ns, next]: [u64; 7]) -> Option<Self> {
+        let next = u32::try_from(next).ok().filter(|&next| next as usize <= PHASES.len())?;
+        Some(Self { times_ns: [one, two, three, four, five], repeat_ns, next })
+    }
+
     /// Feeds what is left of it.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
         hasher.write_value(&self.times_ns);
@@ -178,6 +190,24 @@ mod tests {
         assert!(valid([0, 0, 9, 0, 0], 1) && valid([0; 5], 1));
         assert!(valid([0, 0, 0, 1, TIME_LIMIT_NS - 1], TIME_LIMIT_NS - 1));
         assert!(!valid([0, 0, 0, 0, TIME_LIMIT_NS], 0) && !valid([0, 0, 0, 0, 1], TIME_LIMIT_NS));
+    }
+
+    #[test]
+    fn days_that_have_passed_are_passed_over() {
+        let mut timetable = Timetable::new(&table([0, 20, 30, 0, 0], 100));
+        let mut next_after = |now_ns| {
+            timetable.advance(now_ns);
+            timetable.next(&rules(0)).map(|(time_ns, _)| time_ns)
+        };
+        assert_eq!(next_after(999), Some(30));
+        assert_eq!(next_after(1_029), Some(1_020));
+        assert_eq!(next_after(1_030), Some(1_030));
+        // The last one must lie in the future: at its own time it has passed.
+        assert_eq!(next_after(1_130), Some(1_220));
+        assert_eq!([next_after(0), next_after(0)], [Some(1_230), Some(1_320)]);
+        let mut quick = Timetable::new(&table([0, 0, 5, 0, 0], 1));
+        quick.advance(TIME_LIMIT_NS);
+        assert_eq!(quick.next(&rules(0)), Some((TIME_LIMIT_NS + 1, Phase::Continuous)));
     }
 
     #[test]

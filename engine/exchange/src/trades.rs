@@ -6,11 +6,11 @@ use machine::StateHasher;
 use protocol::{
     AccountId, AmountMinor, AssetId, BUSTABLE_TRADES, InstrumentId, OrderId, PriceTicks, QuantityLots,
 };
-use zerocopy::{FromZeros, Immutable, IntoBytes};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes};
 
 /// What moved in a trade.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, IntoBytes, Immutable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
 pub(crate) struct TradeRecord {
     /// Number of the trade, from 1; 0 where there has been none yet.
     pub(crate) trade_id: u64,
@@ -83,11 +83,33 @@ impl TradeRing {
         record.busted = 1;
     }
 
+    /// All that are kept, the oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TradeRecord> {
+        let first = self.last_trade_id.saturating_sub(u64::from(BUSTABLE_TRADES)) + 1;
+        (first..=self.last_trade_id).map(|trade_id| &self.records[place(trade_id)])
+    }
+
+    /// Takes the last trades from a snapshot, the oldest first, of an exchange that has made `last_trade_id`. False if
+    /// they are not those.
+    pub(crate) fn restore(&mut self, last_trade_id: u64, trades: &[TradeRecord]) -> bool {
+        let kept = last_trade_id.min(u64::from(BUSTABLE_TRADES));
+        if trades.len() as u64 != kept {
+            return false;
+        }
+        self.last_trade_id = last_trade_id;
+        let numbered = (last_trade_id - kept + 1..).zip(trades);
+        let mut follow = true;
+        for (trade_id, trade) in numbered {
+            follow &= trade.trade_id == trade_id;
+            self.records[place(trade_id)] = *trade;
+        }
+        follow
+    }
+
     /// Feeds all trades, the oldest first.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
-        let first = self.last_trade_id.saturating_sub(u64::from(BUSTABLE_TRADES)) + 1;
-        for trade_id in first..=self.last_trade_id {
-            hasher.write_value(&self.records[place(trade_id)]);
+        for trade in self.iter() {
+            hasher.write_value(trade);
         }
     }
 }

@@ -10,7 +10,7 @@ use wallet::BalanceSlot;
 const DAYS: usize = VOLUME_DAYS as usize + 1;
 
 /// The newest day + 1 (0: nothing yet), then an amount for each day, by day modulo [`DAYS`]. Four cache lines.
-type Row = [u64; 1 + DAYS];
+pub(crate) type Row = [u64; 1 + DAYS];
 
 const _: () = assert!(size_of::<Row>() == 256);
 
@@ -66,16 +66,31 @@ impl Volumes {
         days.map(|day| i128::from(row[cell(day as u32)])).sum()
     }
 
+    /// All rows, by the place of their balance.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (BalanceSlot, &Row)> {
+        let used = (0u32..).zip(&self.places).filter(|(_, place)| **place != 0);
+        let used =
+            used.map(|(balance, &place)| (BalanceSlot::from_bits(balance), &self.rows[place as usize - 1]));
+        used.take(self.rows.len())
+    }
+
+    /// Takes a balance's row from a snapshot. False if there is no such balance, or no room, or it has one.
+    pub(crate) fn restore(&mut self, quote: BalanceSlot, row: Row) -> bool {
+        let place = self.places.get_mut(quote.to_bits() as usize);
+        let Some(place) = place.filter(|place| **place == 0) else { return false };
+        if self.rows.len() == self.limit || row[0] == 0 || row[0] > 1 << 32 {
+            return false;
+        }
+        self.rows.push(row);
+        *place = self.rows.len() as u32;
+        row[1..].iter().all(|&amount| amount <= MAX_AMOUNT_MINOR as u64)
+    }
+
     /// Feeds all rows, by the place of their balance.
     pub(crate) fn hash_into(&self, hasher: &mut StateHasher) {
-        let mut left = self.rows.len();
-        for (balance, &place) in self.places.iter().enumerate().filter(|(_, place)| **place != 0) {
-            hasher.write_value(&(balance as u32));
-            hasher.write_value(&self.rows[place as usize - 1]);
-            left -= 1;
-            if left == 0 {
-                break;
-            }
+        for (balance, row) in self.iter() {
+            hasher.write_value(&balance.to_bits());
+            hasher.write_value(row);
         }
     }
 }

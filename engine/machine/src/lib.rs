@@ -14,6 +14,7 @@ extern crate alloc;
 mod events;
 mod hash;
 mod record;
+mod snapshot;
 
 pub use events::EventBuffer;
 pub use hash::StateHasher;
@@ -21,6 +22,7 @@ pub use record::{
     Body, HEADER_LENGTH, MAX_RECORD_LENGTH, RECORD_ALIGNMENT, Record, RecordError, RecordHeader, Source,
     flags, stride,
 };
+pub use snapshot::{Snapshot, SnapshotError, SnapshotReader, SnapshotSink, SnapshotSource, SnapshotWriter};
 
 /// What the sequencer decided about a command: its place in the one order, its time, and where it came from.
 ///

@@ -17,6 +17,7 @@ mod naive;
 mod order_book;
 mod queue;
 mod reserve;
+mod restore;
 mod side_book;
 mod table;
 mod walk;

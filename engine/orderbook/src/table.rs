@@ -84,13 +84,13 @@ impl Order {
 /// The slots themselves, apart from what else the table holds so that a book can borrow both at once.
 pub(crate) struct Slots {
     /// Slots used so far; grows within what was reserved.
-    orders: Vec<Order>,
+    pub(crate) orders: Vec<Order>,
     /// What is behind the order in each slot that has the flag; see [`Reserve::to_words`].
     reserves: Vec<[u64; 4]>,
     /// Slot freed last, or `NIL`.
-    free: u32,
+    pub(crate) free: u32,
     /// Live orders.
-    live: u32,
+    pub(crate) live: u32,
 }
 
 impl Slots {

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod index;
+mod restore;
 #[cfg(test)]
 mod tests;
 
@@ -234,11 +235,13 @@ impl Wallet {
             hasher.write_value(&account);
             hasher.write_value(&owner);
         }
-        let mut order: Vec<usize> = (0..self.keys.len()).collect();
-        order.sort_unstable_by_key(|&at| self.keys[at]);
+        // Keys and places side by side: the sort then reads no other memory.
+        let key = |&(account, asset): &(AccountId, AssetId)| u64::from(account.0) << 32 | u64::from(asset);
+        let mut order: Vec<(u64, u32)> = self.keys.iter().map(key).zip(0..).collect();
+        order.sort_unstable();
         hasher.write_value(&(order.len() as u64));
-        for at in order {
-            let ((account, asset), balance) = (self.keys[at], self.balances[at]);
+        for (_, at) in order {
+            let ((account, asset), balance) = (self.keys[at as usize], self.balances[at as usize]);
             hasher.write_value(&[account.0, asset]);
             hasher.write_value(&[balance.balance_minor, balance.held_minor]);
         }

@@ -5,6 +5,9 @@ use super::ours;
 use super::{Definition, Dictionary, Kind, NO_SET, ValueSet};
 use crate::fix::{Version, tags};
 
+/// MDEntryType.
+const MD_ENTRY_TYPE: usize = 269;
+
 /// What is read so far.
 #[derive(Default)]
 struct Reader {
@@ -51,6 +54,7 @@ pub(super) fn dictionary(text: &str, version: Option<Version>) -> Dictionary {
         }
     }
     reader.add_ours(version, &mut messages);
+    reader.add_values();
     reader.finish(&header, &trailer, &messages)
 }
 
@@ -78,8 +82,8 @@ impl Reader {
     }
 
     fn member(&self, tag: u16, group: u16, required: bool) -> Member {
-        let definition = self.by_tag[usize::from(tag)].checked_sub(1).expect("a defined tag");
-        Member { tag, definition, group, required }
+        let at = self.by_tag[usize::from(tag)].checked_sub(1).expect("a defined tag");
+        Member { tag, definition: self.definitions[usize::from(at)], group, required }
     }
 
     fn members<'a>(&self, words: impl Iterator<Item = &'a str>) -> Vec<Member> {
@@ -132,6 +136,18 @@ impl Reader {
         let added = order.iter().filter(|it| ours::FIELDS.iter().any(|ours| ours.1 == u32::from(it.tag)));
         let group = &mut self.groups[usize::from(group.group)];
         *group = group.with(&added.copied().collect::<Vec<_>>());
+    }
+
+    /// Kinds of market data entries that older versions lack: what leans to one side in an auction (A), the volume (B) and
+    /// the price that an auction would come to (Q).
+    fn add_values(&mut self) {
+        let tag = self.by_tag.get(MD_ENTRY_TYPE).copied().unwrap_or(0);
+        let Some(at) = usize::from(tag).checked_sub(1) else { return };
+        let set = self.definitions[at].set;
+        if set != NO_SET {
+            self.sets.push(self.sets[usize::from(set)].clone().with(b"ABQ"));
+            self.definitions[at].set = self.sets.len() as u16 - 1;
+        }
     }
 
     fn finish(
@@ -206,6 +222,11 @@ mod tests {
         assert!(
             fix44.allows_value(54, b"1") && !fix44.allows_value(54, b"Z") && fix44.allows_value(58, b"any")
         );
-        assert!(Dictionary::application(Version::Fix42).allows(b"A", 554));
+        let fix42 = Dictionary::application(Version::Fix42);
+        assert!(fix42.allows(b"A", 554));
+        assert!(
+            fix42.allows_value(269, b"Q") && fix42.allows_value(269, b"0") && !fix42.allows_value(269, b"C")
+        );
+        assert!(!fix42.allows_value(279, b"Q"), "another field's set");
     }
 }

@@ -1,6 +1,6 @@
 //! Formats and value sets of fields.
 
-use crate::fix::{is_date, is_decimal, is_integer, is_time_of_day, parse_number, parse_utc_timestamp};
+use crate::fix::{is_date, is_decimal, is_integer, is_time_of_day, is_utc_timestamp, parse_number};
 
 /// What a field's type asks of its value. Types whose values are free text, or that FIX does not pin down, are
 /// [`Kind::Text`].
@@ -51,7 +51,7 @@ impl Kind {
             Self::Natural => parse_number(value).is_some(),
             Self::Decimal => is_decimal(value),
             Self::Boolean => matches!(value, b"Y" | b"N"),
-            Self::Timestamp => parse_utc_timestamp(value).is_some(),
+            Self::Timestamp => is_utc_timestamp(value),
             Self::Date => is_date(value),
             Self::TimeOfDay => is_time_of_day(value),
             Self::MonthYear => is_month_year(value),
@@ -69,7 +69,7 @@ fn is_month_year(value: &[u8]) -> bool {
 }
 
 /// The values that a field may have.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ValueSet {
     /// Values of one ASCII character.
     characters: u128,
@@ -88,6 +88,12 @@ impl ValueSet {
         }
         set.words.sort();
         set
+    }
+
+    /// The set with more values of one character.
+    pub(super) fn with(mut self, characters: &[u8]) -> Self {
+        characters.iter().for_each(|&it| self.characters |= 1 << it);
+        self
     }
 
     /// Whether the value (each of them, if there may be several) is in the set.

@@ -25,6 +25,13 @@ pub(super) struct CancelOnDisconnect {
     due_ns: Option<u64>,
 }
 
+impl CancelOnDisconnect {
+    /// Whether the orders are to be cancelled by now.
+    pub(super) fn is_due(&self, now_ns: u64) -> bool {
+        self.due_ns.is_some_and(|due_ns| due_ns <= now_ns)
+    }
+}
+
 /// What a Logon says: CancelOnDisconnectType (35002) and the grace time (35003); what it leaves out is as configured.
 pub(super) fn policy_of(
     logon: &Message<'_>,
@@ -65,6 +72,8 @@ impl Gateway {
 
     /// A session has logged on: what was to be cancelled stays.
     pub(super) fn on_logged_on(&mut self, client: usize, policy: DisconnectPolicy) {
+        // A gateway without orders has none to cancel.
+        let policy = if self.config.order_entry { policy } else { DisconnectPolicy::default() };
         self.clients[client].on_disconnect = CancelOnDisconnect { policy, due_ns: None };
         self.store.cancels_after_ns_is(client, policy.on_drop.then_some(policy.grace_ns));
     }
@@ -87,12 +96,14 @@ impl Gateway {
 
     /// The session's orders go now, whatever its policy: it was sending too much.
     pub(super) fn cancel_at_once(&mut self, client: usize, now_ns: u64) {
-        self.clients[client].on_disconnect.due_ns = Some(now_ns);
+        if self.config.order_entry {
+            self.clients[client].on_disconnect.due_ns = Some(now_ns);
+        }
     }
 
     /// Sends the mass cancel when its time has come; tried again while the ring is full.
     pub(super) fn cancel_if_due(&mut self, client: usize, now_ns: u64, port: &mut dyn CommandPort) {
-        if self.clients[client].on_disconnect.due_ns.is_none_or(|due_ns| due_ns > now_ns) {
+        if !self.clients[client].on_disconnect.is_due(now_ns) {
             return;
         }
         let account = self.config.users[client].account;

@@ -26,6 +26,8 @@ pub(crate) enum Route {
     Collateral,
     /// UserRequest.
     User,
+    /// Market data and reference data.
+    Market,
 }
 
 /// All of them, the frequent ones first.
@@ -41,6 +43,11 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"AN", Route::Positions),
     (b"BB", Route::Collateral),
     (b"BE", Route::User),
+    (b"V", Route::Market),
+    (b"x", Route::Market),
+    (b"c", Route::Market),
+    (b"e", Route::Market),
+    (b"g", Route::Market),
 ];
 
 /// What deals with messages of this type; `None` if they are not served.

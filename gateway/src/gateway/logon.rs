@@ -38,7 +38,10 @@ impl Gateway {
             Proof::Password => {
                 self.next_ticket += 1;
                 let ticket = self.next_ticket;
-                let hash = self.config.users[client].password.clone().expect("checked by proof_of");
+                let Some(hash) = self.current_password(client) else {
+                    let reason = "Logon while the changed passwords cannot be read";
+                    return self.refuse_secret(link, client, message, reason, now_ns);
+                };
                 let password = message.get(tags::PASSWORD).unwrap_or_default().to_vec();
                 let work = Work { ticket, hash, password };
                 let taken = match message.get(tags::NEW_PASSWORD) {
@@ -163,6 +166,7 @@ impl Gateway {
             };
             let new_password = self.verifier.take_hash(ticket);
             self.link(link).stalled = true;
+            self.touch_link(link);
             let mut index = FieldIndex::new();
             let message = index.parse(&pending.message).expect("it was parsed before");
             if !right {
@@ -228,6 +232,7 @@ impl Gateway {
             Verdict::Handled | Verdict::Application => {
                 self.counters.logons += 1;
                 self.note_attempt_of(link, client, true, how, now_ns);
+                self.activity.clients.insert(client);
                 self.clients[client].link = Some(link);
                 self.link(link).client = Some(client);
                 self.on_logged_on(client, policy.unwrap_or_default());

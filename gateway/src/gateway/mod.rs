@@ -6,10 +6,12 @@
 //! [`Gateway::output`] be sent.
 
 mod account;
+mod activity;
 mod client;
 mod disconnect;
 pub(crate) mod dispatch;
 mod logon;
+mod market_data;
 mod mass_cancel;
 mod order_cancel;
 mod order_entry;
@@ -27,10 +29,12 @@ use protocol::AccountId;
 use crate::access::{Attempt, ChangedPasswords, InlineVerifier, Lockout, PasswordHash, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
+use crate::market::Market;
 use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
 use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Session, Verdict};
 use crate::store::{Store, StoreError};
 use crate::transport::Security;
+use activity::Activity;
 use client::Client;
 use disconnect::Ending;
 use user_request::PendingChange;
@@ -143,6 +147,7 @@ pub struct Gateway {
     clients: Vec<Client>,
     by_comp_id: HashMap<Vec<u8>, usize>,
     orders: Orders,
+    market: Option<Market>,
     store: Store,
     links: Vec<Option<Link>>,
     index: FieldIndex,
@@ -166,6 +171,7 @@ pub struct Gateway {
     configured_passwords: Vec<Option<PasswordHash>>,
     changed_passwords: Option<ChangedPasswords>,
     changes: Vec<PendingChange>,
+    activity: Activity,
 }
 
 impl Gateway {
@@ -217,6 +223,7 @@ impl Gateway {
             clients,
             by_comp_id,
             orders: Orders::new(&accounts, limits.done_orders),
+            market: config.market.clone().map(Market::new),
             store,
             links: Vec::new(),
             index: FieldIndex::new(),
@@ -234,6 +241,7 @@ impl Gateway {
             configured_passwords,
             changed_passwords,
             changes: Vec::new(),
+            activity: Activity::default(),
             config,
         })
     }
@@ -278,6 +286,29 @@ impl Gateway {
             _ => 0,
         };
         self.current = Some((header.sequence, index + 1));
+        if self.config.order_entry {
+            self.fold_order(event, index, now_ns);
+        }
+        self.fold_market(event, now_ns);
+        if event.is_last_event() {
+            self.current = None;
+            self.applied = header.sequence;
+            if let Some(client) = self.client_of(header.source) {
+                self.activity.clients.insert(client);
+                if let Some(request) = self.clients[client].finish_request() {
+                    self.on_list_done(client, &request, now_ns);
+                }
+            }
+            if self.store.pending_bytes() > 1 << 20 {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds one event into the orders, and writes its reports.
+    fn fold_order(&mut self, event: Record<'_>, index: u32, now_ns: u64) {
+        let header = event.header();
         let client = self.client_of(header.source);
         // Not always the first event answers: what the time has brought comes before it.
         if let Some(client) = client
@@ -292,19 +323,6 @@ impl Gateway {
                 self.write_report(report, now_ns);
             }
         }
-        if event.is_last_event() {
-            self.current = None;
-            self.applied = header.sequence;
-            if let Some(client) = client
-                && let Some(request) = self.clients[client].finish_request()
-            {
-                self.on_list_done(client, &request, now_ns);
-            }
-            if self.store.pending_bytes() > 1 << 20 {
-                self.commit()?;
-            }
-        }
-        Ok(())
     }
 
     /// All recovered events are in: checks that they are those that the store has followed, and keeps what they gave.
@@ -314,7 +332,8 @@ impl Gateway {
     /// [`GatewayError`]
     pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
         let (stored, journal) = (self.store.applied(), self.applied);
-        if stored > journal {
+        // A gateway without orders has no reports that events must not give again.
+        if self.config.order_entry && stored > journal {
             return Err(GatewayError::AheadOfJournal { stored, journal });
         }
         self.commit()?;
@@ -328,6 +347,7 @@ impl Gateway {
 
     fn write_report(&mut self, report: &Report, now_ns: u64) {
         self.counters.reports += 1;
+        self.activity.clients.insert(report.session());
         let session = &mut self.clients[report.session()].session;
         let catalog = &self.orders.catalog;
         let special = match report {
@@ -360,8 +380,9 @@ impl Gateway {
         if self.current.is_some() {
             return Ok(false);
         }
-        for (index, client) in self.clients.iter_mut().enumerate() {
-            self.store.next_in_is(index, client.processed_in());
+        // Only what has been active can have received anything.
+        for client in self.activity.clients.iter() {
+            self.store.next_in_is(client, self.clients[client].processed_in());
         }
         self.store.commit(self.applied.max(self.store.applied()), false)?;
         Ok(true)
@@ -461,12 +482,16 @@ impl Gateway {
         let Some(client) = self.link(link).client.take() else { return };
         let ending = if self.shutting_down { Ending::Drop } else { ending };
         self.on_gone(client, ending, self.now_ns);
+        if let Some(market) = &mut self.market {
+            market.drop_session(client);
+        }
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
         if session.on_disconnect() {
             self.reset(client);
         }
         self.clients[client].link = None;
+        self.activity.clients.insert(client);
         self.link(link).wire.append(&mut wire);
     }
 
@@ -478,6 +503,7 @@ impl Gateway {
     fn close(&mut self, link: LinkId, reason: &'static str) {
         let logged_out = matches!(reason, LOGGED_OUT | CLIENT_LOGGED_OUT);
         self.detach(link, if logged_out { Ending::Logout } else { Ending::Drop });
+        self.activity.links.insert(link);
         let link = self.link(link);
         link.closing = Some(reason);
         link.pending = None;
@@ -491,6 +517,7 @@ impl Gateway {
     /// When the store cannot be read.
     pub fn receive(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
         self.tell_time(now_ns);
+        self.touch_link(link);
         let mut index = std::mem::take(&mut self.index);
         let mut input = std::mem::take(self.input(link));
         let result = self.receive_all(link, &input, &mut index, now_ns, port);
@@ -603,7 +630,7 @@ impl Gateway {
             self.clients[client].forget_sequences();
         }
         match verdict {
-            Verdict::Handled => {}
+            Verdict::Handled => self.note_resend(client, message),
             Verdict::Disconnect(reason) => self.close(link, reason),
             Verdict::Application => match self.on_application(client, message, now_ns, port) {
                 Taken::Yes => self.clients[client].session.advance(),
@@ -619,42 +646,6 @@ impl Gateway {
         Ok(Flow::Next)
     }
 
-    /// Time has passed: timeouts, heartbeats, requests that waited.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
-        self.tell_time(now_ns);
-        self.finish_logons(now_ns);
-        for link in 0..self.links.len() {
-            let Some(open) = &self.links[link] else { continue };
-            if open.closing.is_some() {
-                continue;
-            }
-            let Some(client) = open.client else {
-                let waited_ns = now_ns.saturating_sub(open.opened_ns);
-                if waited_ns >= self.config.limits.logon_timeout_ns {
-                    self.close(link, "no Logon in time");
-                }
-                continue;
-            };
-            let session = &mut self.clients[client].session;
-            if let Verdict::Disconnect(reason) = session.on_tick(now_ns, &mut self.store)? {
-                self.close(link, reason);
-            } else if session.wire().len() > self.config.limits.output_bytes {
-                self.counters.slow_consumers += 1;
-                session.wire().clear();
-                self.close(link, "slow consumer: too many bytes not read");
-            }
-        }
-        for client in 0..self.clients.len() {
-            self.release_parked(client, now_ns, port);
-            self.pump_answers(client, now_ns);
-            self.cancel_if_due(client, now_ns, port);
-        }
-        Ok(())
-    }
-
     /// Says goodbye to everybody with `text`, and takes no more connections. Go on with duty cycles until
     /// [`Gateway::is_drained`]; whoever does not answer is disconnected after the logout timeout.
     pub fn begin_shutdown(&mut self, text: &str, now_ns: u64) {
@@ -662,7 +653,8 @@ impl Gateway {
         for link in 0..self.links.len() {
             match self.links[link].as_ref().map(|link| link.client) {
                 Some(Some(client)) => {
-                    self.clients[client].session.begin_logout(text, now_ns, &mut self.store)
+                    self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
+                    self.activity.clients.insert(client);
                 }
                 Some(None) => self.close(link, "shutting down"),
                 None => {}

@@ -24,7 +24,9 @@ impl Gateway {
         if self.is_repeated(client, message) {
             return Taken::Yes;
         }
-        if !self.config.users[client].access.permissions.allows(message.message_type()) {
+        let route = route_of(message.message_type());
+        let is_market = route == Some(Route::Market);
+        if !is_market && !self.config.users[client].access.permissions.allows(message.message_type()) {
             self.refuse_permission(client, message, now_ns);
             return Taken::Yes;
         }
@@ -41,10 +43,18 @@ impl Gateway {
                 return Taken::Dropped;
             }
         }
+        if is_market {
+            self.on_market_request(client, message, now_ns);
+            return Taken::Yes;
+        }
+        if !self.config.order_entry {
+            self.refuse_order_entry(client, message, now_ns);
+            return Taken::Yes;
+        }
         if self.clients[client].commands_in_flight() >= self.config.limits.commands_in_flight {
             return Taken::NotNow;
         }
-        let taken = match route_of(message.message_type()) {
+        let taken = match route {
             Some(Route::NewOrder) => self.on_new_order(client, message, now_ns, port),
             Some(Route::CancelOrder) => self.on_cancel_or_replace(client, message, false, now_ns, port),
             Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),

@@ -43,7 +43,7 @@ fn read(storage: &SimulatedStorage, path: &Path) -> Vec<u8> {
 fn archived_segments_are_read_sought_verified_and_recovered() {
     let (storage, hash) = journal();
     let before = verify_folder(&folder(&storage), &[], &mut |_| {}).unwrap();
-    let report = archive(&folder(&storage), 0, &mut |_| {}).unwrap();
+    let report = archive(&folder(&storage), u64::MAX, 0, &mut |_| {}).unwrap();
     assert!(report.segments > 6 && report.bytes_after < report.bytes_before / 2, "{report:?}");
     let firsts = list_segments(&storage, Path::new(FOLDER)).unwrap();
     let (gone, kept) = firsts.split_at(firsts.len() - 2);
@@ -62,7 +62,7 @@ fn archived_segments_are_read_sought_verified_and_recovered() {
     let mut recovered = start(&storage);
     assert_eq!((recovered.last_sequence, recovered.state_hash), (4000, hash));
     recovered.commands.write_batch(&batch(4001..=6000), 4000).unwrap();
-    let again = archive(&folder(&storage), 3, &mut |_| {}).unwrap();
+    let again = archive(&folder(&storage), u64::MAX, 3, &mut |_| {}).unwrap();
     assert!(again.segments > 0);
     recovered.commands.sync().unwrap();
     recovered.events.truncate_after(4000).unwrap();
@@ -75,7 +75,7 @@ fn an_archive_is_a_plain_zstd_file_too() {
     let (storage, _) = journal();
     let path = segment_path(Path::new(FOLDER), 1);
     let original = read(&storage, &path);
-    archive(&folder(&storage), 0, &mut |_| {}).unwrap();
+    archive(&folder(&storage), u64::MAX, 0, &mut |_| {}).unwrap();
     let compressed = read(&storage, &archive_path(Path::new(FOLDER), 1));
     assert!(zstd::stream::decode_all(compressed.as_slice()).unwrap() == original);
 }
@@ -83,7 +83,7 @@ fn an_archive_is_a_plain_zstd_file_too() {
 #[test]
 fn every_flipped_byte_of_an_archive_is_refused_or_harmless() {
     let (storage, _) = journal();
-    archive(&folder(&storage), 0, &mut |_| {}).unwrap();
+    archive(&folder(&storage), u64::MAX, 0, &mut |_| {}).unwrap();
     let path = archive_path(Path::new(FOLDER), 1);
     let length = read(&storage, &path).len();
     for offset in
@@ -101,19 +101,19 @@ fn every_flipped_byte_of_an_archive_is_refused_or_harmless() {
 fn power_may_fail_at_any_operation_of_archiving() {
     let (whole, hash) = journal();
     let before = whole.operations();
-    archive(&folder(&whole), 0, &mut |_| {}).unwrap();
+    archive(&folder(&whole), u64::MAX, 0, &mut |_| {}).unwrap();
     let operations = whole.operations() - before;
     assert!(operations > 40);
     let (journal, _) = journal();
     for at in 0..operations {
         let storage = journal.copy();
         storage.fail_after(at, Fault::PowerLoss);
-        assert!(archive(&folder(&storage), 0, &mut |_| {}).is_err());
+        assert!(archive(&folder(&storage), u64::MAX, 0, &mut |_| {}).is_err());
         storage.power_loss(&mut Random(at));
         let recovered = start(&storage);
         assert_eq!((recovered.last_sequence, recovered.state_hash), (4000, hash), "operation {at}");
         drop(recovered);
-        archive(&folder(&storage), 0, &mut |_| {}).unwrap();
+        archive(&folder(&storage), u64::MAX, 0, &mut |_| {}).unwrap();
         assert_eq!(read_all(&storage).unwrap(), 4000, "operation {at}");
     }
 }

@@ -4,10 +4,10 @@ use super::*;
 use crate::simulated::{Fault, Random};
 use crate::storage::{Storage, read_full};
 use crate::{
-    DataFolder, Retention, SNAPSHOT_HEADER_LENGTH, Shadow, SkippedSnapshot, Snapshot, SnapshotRefused,
-    SnapshotStore, recover_from_snapshot,
+    DataFolder, Retention, SNAPSHOT_HEADER_LENGTH, Shadow, SkippedSnapshot, SnapshotStore,
+    recover_from_snapshot,
 };
-use std::io::{Read, Write};
+use machine::{Snapshot, SnapshotError, SnapshotReader, SnapshotWriter};
 use std::path::PathBuf;
 
 /// Longer than one buffer, so that a payload is written in pieces; the sum is at its end.
@@ -16,21 +16,19 @@ const FILLING: usize = (1 << 20) + 12_345;
 impl Snapshot for Counter {
     const SNAPSHOT_VERSION: u32 = 7;
 
-    fn write_snapshot(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        if self.total.is_multiple_of(3) {
-            out.write_all(&vec![0xA5; FILLING])?;
-        }
-        out.write_all(&self.total.to_le_bytes())
+    fn write_snapshot(&self, out: &mut SnapshotWriter<'_>) {
+        let filling = vec![0xA5u8; if self.total.is_multiple_of(3) { FILLING } else { 0 }];
+        out.rows(&filling);
+        out.value(&self.total);
     }
 
-    fn read_snapshot(&mut self, version: u32, input: &mut dyn Read) -> Result<(), SnapshotRefused> {
+    fn read_snapshot(&mut self, version: u32, input: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         if version != Self::SNAPSHOT_VERSION {
-            return Err(SnapshotRefused(format!("payload version {version} is not known")));
+            return Err(SnapshotError::UnknownVersion { found: version, known: Self::SNAPSHOT_VERSION });
         }
-        let mut bytes = Vec::new();
-        input.read_to_end(&mut bytes)?;
-        let total = bytes.last_chunk::<8>().ok_or_else(|| SnapshotRefused("too short".to_owned()))?;
-        self.total = u64::from_le_bytes(*total);
+        let mut filling: Vec<u8> = Vec::new();
+        input.rows("bytes", FILLING, &mut filling)?;
+        self.total = input.value()?;
         Ok(())
     }
 }
@@ -65,7 +63,7 @@ fn journal() -> (SimulatedStorage, [u64; 2]) {
     let taken = [590, 1490].map(|up_to| {
         shadow.advance(up_to, usize::MAX, &mut |_| {}).unwrap();
         assert_eq!(shadow.sequence(), up_to);
-        shadow.snapshot().unwrap();
+        shadow.snapshot().unwrap().expect("there are no events to wait for");
         shadow.sequence()
     });
     assert_eq!(taken, [600, 1520], "they stand at the ends of frames");
@@ -122,7 +120,7 @@ fn loss_of_power_at_any_operation_of_a_snapshot_leaves_the_one_before() {
         let mut shadow = open(&data).unwrap();
         shadow.advance(u64::MAX, usize::MAX, &mut |_| {}).unwrap();
         copy.fail_after(at, Fault::PowerLoss);
-        let done = shadow.snapshot().is_ok();
+        let done = shadow.snapshot().is_ok_and(|path| path.is_some());
         for seed in 0..4 {
             let after = copy.copy_unsettled();
             after.power_loss(&mut Random(at * 10 + seed));
@@ -167,7 +165,7 @@ fn a_snapshot_of_another_version_or_with_other_parameters_is_refused_by_name() {
     let file = storage.open(&path(taken[1]), true).unwrap();
     let mut header = [0; SNAPSHOT_HEADER_LENGTH];
     read_full(&*file, &mut header, 0).unwrap();
-    for (at, value, words) in [(12, 9, "container version 9"), (56, 8, "payload version 8")] {
+    for (at, value, words) in [(12, 9, "container version 9"), (56, 8, "the state has version 8")] {
         let mut changed = header;
         changed[at] = value;
         let checksum = crc32c::crc32c(&changed[12..]);
@@ -199,6 +197,15 @@ fn snapshots_are_kept_by_number_and_by_age() {
 }
 
 fn recovered(storage: &SimulatedStorage) -> (crate::Restored<Counter>, Vec<u64>) {
+    recovered_with(storage, u64::MAX).unwrap()
+}
+
+/// Recovers where projections have applied everything up to `events_from`, or the snapshot; gives the sequences of the
+/// events shown.
+fn recovered_with(
+    storage: &SimulatedStorage,
+    events_from: u64,
+) -> Result<(crate::Restored<Counter>, Vec<u64>), JournalError> {
     let options = (&small(), &StreamOptions { sync_on_roll: false, ..small() });
     let mut seen = Vec::new();
     let restored = recover_from_snapshot(
@@ -206,11 +213,12 @@ fn recovered(storage: &SimulatedStorage) -> (crate::Restored<Counter>, Vec<u64>)
         &mut Counter::default,
         b"limits",
         options,
+        events_from,
         &mut |event| seen.push(event.header().sequence),
         &mut |_| {},
     );
     seen.dedup();
-    (restored.unwrap(), seen)
+    restored.map(|restored| (restored, seen))
 }
 
 #[test]
@@ -218,11 +226,11 @@ fn recovery_starts_from_the_newest_snapshot_that_the_events_have_reached() {
     let (storage, taken) = journal();
     let (_, hash, ..) = restored(&storage);
     // No events are stored yet: all must be computed, from the beginning.
-    let (first, seen) = recovered(&storage);
+    let (first, seen) = recovered_with(&storage, 0).unwrap();
     assert_eq!((first.from_snapshot, first.skipped.len(), seen.len()), (None, 2, 2000));
     assert_eq!((first.recovered.state_hash, first.recovered.events_appended), (hash, 2000));
     drop(first);
-    let (second, seen) = recovered(&storage);
+    let (second, seen) = recovered_with(&storage, taken[1]).unwrap();
     assert_eq!((second.from_snapshot, second.skipped.len()), (Some(taken[1]), 0));
     assert_eq!((seen[0], seen.len() as u64), (taken[1] + 1, 2000 - taken[1]));
     assert_eq!((second.machine.state_hash(), second.recovered.state_hash), (hash, hash));
@@ -250,4 +258,118 @@ fn a_snapshot_stands_for_the_segments_before_it() {
     assert_eq!((last, found, from), (2000, hash, Some(taken[1])));
     taken.iter().for_each(|sequence| storage.remove(&path(*sequence)).unwrap());
     assert!(matches!(open(&folder(&storage)).err(), Some(JournalError::MissingStart { .. })));
+}
+
+/// The same journal with its events.
+fn with_events() -> (SimulatedStorage, [u64; 2]) {
+    let (storage, taken) = journal();
+    drop(recovered_with(&storage, 0).unwrap());
+    (storage, taken)
+}
+
+#[test]
+fn projections_see_what_they_lack_below_the_snapshot_and_above_it() {
+    let (storage, taken) = with_events();
+    for events_from in [0, 1, taken[0], taken[1] - 1, taken[1], taken[1] + 1, 1999, 2000, u64::MAX] {
+        let (restored, seen) = recovered_with(&storage, events_from).unwrap();
+        assert_eq!(restored.from_snapshot, Some(taken[1]));
+        let expected: Vec<u64> = (events_from.min(2000) + 1..=2000).collect();
+        assert_eq!(seen, expected, "behind {events_from}");
+    }
+}
+
+/// A start reads neither old commands nor old events that nobody needs. Whoever does need them is told where the damage is.
+#[test]
+fn damage_below_a_snapshot_is_met_by_whoever_reads_it() {
+    let (storage, taken) = with_events();
+    let commands = crate::format::segment_path(Path::new(FOLDER), 1);
+    let events = crate::format::segment_path(Path::new("/data/events"), 1);
+    for (path, name) in [(&commands, "commands"), (&events, "events")] {
+        let damaged = storage.copy();
+        damaged.flip(path, 30_000, 4);
+        let (restored, _) = recovered_with(&damaged, taken[1]).unwrap();
+        assert_eq!((restored.from_snapshot, restored.recovered.last_sequence), (Some(taken[1]), 2000));
+        drop(restored);
+        let report = crate::verify::verify_folder(&folder(&damaged), &[], &mut |_| {}).unwrap();
+        // Only commands are synced as they come; nothing within the events says that they were.
+        let found = match (&report.commands, &report.events) {
+            (Err(error), _) => error.place().map(|place| (place.file, place.offset)),
+            (_, Ok(events)) => events.torn_tail.as_ref().map(|cut| (cut.file.as_path(), cut.offset)),
+            _ => None,
+        };
+        assert_eq!(found.unwrap().0, path.as_path());
+        let lacking = recovered_with(&damaged, 0).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(lacking.is_err(), name == "events", "{lacking:?}");
+        taken.iter().for_each(|sequence| damaged.remove(&self::path(*sequence)).unwrap());
+        match recovered_with(&damaged, 0) {
+            // Nothing proves any more that these events had been synced: they are computed again.
+            Ok((restored, seen)) => {
+                assert!(name == "events" && restored.recovered.events_report.cut.is_some());
+                assert_eq!(seen.len(), 2000);
+            }
+            Err(error) => {
+                let place = error.place().unwrap_or_else(|| panic!("no place: {error}"));
+                assert_eq!((name, Some((place.file, place.offset))), ("commands", found));
+            }
+        }
+    }
+}
+
+#[test]
+fn commands_that_end_before_a_snapshot_are_refused() {
+    let (storage, taken) = with_events();
+    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
+    writer.truncate_after(taken[1] - 1).unwrap();
+    drop(writer);
+    let error = recovered_with(&storage, 0).err().expect("synced commands are gone");
+    assert!(matches!(error, JournalError::SnapshotBeyondEnd { snapshot_sequence: 1520, .. }), "{error}");
+    storage.remove(&path(taken[1])).unwrap();
+    assert_eq!(recovered_with(&storage, 0).unwrap().0.from_snapshot, Some(taken[0]));
+}
+
+#[test]
+fn a_snapshot_waits_for_the_events() {
+    let (storage, _) = with_events();
+    let (mut restored, _) = recovered(&storage);
+    restored.recovered.events.truncate_after(1999).unwrap();
+    let data = folder(&storage);
+    let mut shadow = open(&data).unwrap();
+    shadow.advance(u64::MAX, usize::MAX, &mut |_| {}).unwrap();
+    assert_eq!(shadow.snapshot().unwrap(), None);
+    drop(restored);
+    drop(recovered(&storage));
+    assert_eq!(shadow.snapshot().unwrap(), Some(path(2000)));
+}
+
+/// Any moment is rebuilt from the nearest snapshot before it, to the state that executing everything gives.
+#[test]
+fn the_past_is_rebuilt_from_the_nearest_snapshot() {
+    use crate::ReplayOptions;
+    use crate::replay::{replay_before, replay_folder};
+    let (storage, taken) = with_events();
+    let data = folder(&storage);
+    let parameters = b"limits".to_vec();
+    for sequence in [1, 599, 600, 601, 1000, 1519, 1520, 1999, 2000] {
+        let nearest = taken.into_iter().rev().find(|taken| *taken <= sequence);
+        let by_sequence =
+            ReplayOptions { up_to: sequence, parameters: parameters.clone(), ..Default::default() };
+        // A command's time is a thousand times its sequence.
+        let by_time = ReplayOptions {
+            until_ns: sequence * 1000 + 999,
+            parameters: parameters.clone(),
+            ..Default::default()
+        };
+        let whole = replay_folder(&data, &mut Counter::default(), &by_sequence, &mut |_| {}).unwrap();
+        for options in [by_sequence, by_time] {
+            let past = replay_before(&data, &mut Counter::default, &options, &mut |_| {}).unwrap();
+            assert_eq!(past.from_snapshot, nearest, "{sequence}");
+            assert_eq!(
+                (past.report.last_sequence, past.report.last_timestamp_ns),
+                (sequence, sequence * 1000)
+            );
+            assert_eq!(past.report.state_hash, whole.state_hash);
+            assert_eq!(past.machine.total > 0, past.report.is_good());
+            assert_eq!(past.report.commands, sequence - nearest.unwrap_or(0));
+        }
+    }
 }

@@ -72,6 +72,8 @@ Examples:
   rialto serve --demo                          the same, with house market makers and takers
   rialto config > my.toml; rialto serve --config my.toml
   rialto serve --fix-bind 127.0.0.1:0          a free port; the first lines of output name it
+  rialto serve --market-data-bind 127.0.0.1:9879
+                                               market data on a port and a thread of its own, not on the FIX port
 
 Log on with SenderCompID ALICE, TargetCompID RIALTO, Username alice, Password alice-secret (BOB and CAROL likewise).
 A running exchange stops cleanly on SIGINT or SIGTERM; killed in any other way, it recovers at the next start.")]
@@ -88,6 +90,9 @@ pub struct ServeArgs {
     /// Address of the FIX port, instead of the configuration's; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub fix_bind: Option<SocketAddr>,
+    /// Address of a FIX port for market data alone, instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub market_data_bind: Option<SocketAddr>,
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
-use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
@@ -72,6 +72,8 @@ struct File {
     fix: FileFix,
     #[serde(default)]
     gateway: FileGateway,
+    #[serde(default)]
+    market_data: FileMarketData,
     #[serde(default)]
     sessions: FileSession,
     #[serde(default)]
@@ -252,6 +254,8 @@ pub struct Config {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// Limits of the FIX gateway.
     pub gateway: GatewayLimits,
+    /// How market data is offered.
+    pub market_data: MarketData,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -344,6 +348,7 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
+            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
@@ -595,6 +600,23 @@ mod tests {
         assert_eq!(bitcoin.reference_price_ticks, 6_000_000);
         assert_eq!(config.deposits.len(), 9);
         assert_eq!(config.day_end_utc_s, Some(21 * 3600));
+    }
+
+    #[test]
+    fn the_batch_of_a_sync_has_bounds_and_a_default() {
+        let default = JournalBatch { bytes: 1 << 20, wait_us: 0 };
+        assert_eq!(Config::load(None).unwrap().journal, default);
+        let without = DEFAULT.replace("[journal]\nbatch_bytes = 1048576\nbatch_wait_us = 0\n", "");
+        assert!(without.len() < DEFAULT.len());
+        assert_eq!(Config::parse(&without, "test.toml").unwrap().journal, default);
+        for (from, to, field) in [
+            ("batch_bytes = 1048576", "batch_bytes = 4095", "journal.batch_bytes"),
+            ("batch_bytes = 1048576", "batch_bytes = 8388609", "journal.batch_bytes"),
+            ("batch_wait_us = 0", "batch_wait_us = 100001", "journal.batch_wait_us"),
+        ] {
+            let error = broken(from, to);
+            assert!(error.contains(field) && error.contains("must be"), "{error}");
+        }
     }
 
     /// The default with its examples (lines of `#` without a blank behind it) in force.

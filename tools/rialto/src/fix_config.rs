@@ -1,14 +1,15 @@
 //! The parts of the configuration file that are about FIX: users, their sessions, firms, and the gateway's limits.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gateway::access::{HmacKey, PasswordHash, Permissions, ThrottleLimits};
 use gateway::dictionary::Switches;
 use gateway::fix::{Precision, Version};
 use gateway::session::{Schedule, SessionSettings};
-use gateway::{AccessSettings, DisconnectPolicy, GatewayLimits, UserConfig};
-use protocol::AccountId;
+use gateway::{AccessSettings, DisconnectPolicy, GatewayLimits, MarketSettings, UserConfig};
+use protocol::{AccountId, Limits};
 use serde::Deserialize;
 
 use crate::rules;
@@ -121,6 +122,55 @@ impl FileGateway {
     }
 }
 
+/// `[market_data]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileMarketData {
+    enabled: Option<bool>,
+    bind: Option<SocketAddr>,
+    subscriptions: Option<usize>,
+    backlog_bytes: Option<usize>,
+}
+
+/// How market data is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketData {
+    /// Whether it is.
+    pub enabled: bool,
+    /// A port of its own, with a thread of its own; without one it is served on the FIX port.
+    pub bind: Option<SocketAddr>,
+    subscriptions: Option<usize>,
+    backlog_bytes: Option<usize>,
+}
+
+impl FileMarketData {
+    /// Checks it.
+    pub fn check(self) -> Result<MarketData, Mistake> {
+        let Self { enabled, bind, subscriptions, backlog_bytes } = self;
+        if subscriptions == Some(0) {
+            let reason = "must be 1 or more; `enabled = false` offers no market data".to_owned();
+            return Err(("market_data.subscriptions".to_owned(), reason));
+        }
+        if backlog_bytes.is_some_and(|bytes| !(4096..=1 << 30).contains(&bytes)) {
+            let reason = "must be from 4,096 to 1,073,741,824".to_owned();
+            return Err(("market_data.backlog_bytes".to_owned(), reason));
+        }
+        Ok(MarketData { enabled: enabled.unwrap_or(true), bind, subscriptions, backlog_bytes })
+    }
+}
+
+impl MarketData {
+    /// What a gateway must know, for an exchange of these limits.
+    pub fn settings(&self, limits: &Limits) -> MarketSettings {
+        let usual = MarketSettings::new(*limits);
+        MarketSettings {
+            subscriptions: self.subscriptions.unwrap_or(usual.subscriptions),
+            backlog_bytes: self.backlog_bytes.unwrap_or(usual.backlog_bytes),
+            ..usual
+        }
+    }
+}
+
 impl FileThrottle {
     fn limits(self) -> ThrottleLimits {
         ThrottleLimits {
@@ -208,6 +258,7 @@ impl FileUser {
             permissions: permissions.map_err(|reason| ("permissions", reason))?,
             throttle: self.throttle.map(FileThrottle::limits).unwrap_or_default(),
             firm: self.firm.clone(),
+            certificate: None,
         })
     }
 }

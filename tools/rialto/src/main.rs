@@ -10,6 +10,7 @@ mod describe;
 mod fix_config;
 mod folder;
 mod latency;
+mod market_data;
 mod operator;
 mod output;
 mod plot;

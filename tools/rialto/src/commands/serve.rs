@@ -23,6 +23,7 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
+use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 
@@ -30,12 +31,21 @@ use crate::output::{Failure, grouped, line, progress_bar};
 const FIX_GATEWAY: u16 = 1;
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
+/// Gateway number of the port for market data alone; it sends no commands.
+const MARKET_DATA_GATEWAY: u16 = 3;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
 /// Requests of people that may wait for the operator's agent.
 const ASKED: usize = 64;
 /// How often the main thread looks for signals and faults.
 const WATCH: Duration = Duration::from_millis(20);
+
+/// Where it listens.
+#[derive(Clone, Copy)]
+struct Addresses {
+    fix: std::net::SocketAddr,
+    market_data: Option<std::net::SocketAddr>,
+}
 
 /// Runs the command.
 ///
@@ -48,15 +58,19 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config)).map_err(Failure::usage)?;
+    let acceptor = Acceptor::open(fix_config(&config, &limits)).map_err(Failure::usage)?;
     let address = acceptor.local_addr().map_err(Failure::system)?;
-    let mut edges = Edges { acceptor, house: None, known: Known::default(), failure: None };
+    let market_data = market_data_config(&config, &limits).map(Acceptor::open).transpose();
+    let market_data = market_data.map_err(Failure::usage)?;
+    let market_data_address = market_data.as_ref().map(Acceptor::local_addr).transpose();
+    let addresses = Addresses { fix: address, market_data: market_data_address.map_err(Failure::system)? };
+    let mut edges = Edges { acceptor, market_data, house: None, known: Known::default(), failure: None };
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
     let admin = admin::server::start(&config.data, names, wishes, clock.clone());
     let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
-    let outcome = announce_when_ready(&running, &status, &config, address, &stop)
+    let outcome = announce_when_ready(&running, &status, &config, addresses, &stop)
         .and_then(|()| watch(&running, &status, &stop));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
@@ -77,6 +91,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(bind) = args.fix_bind {
         config.fix_bind = bind;
+    }
+    if let Some(bind) = args.market_data_bind {
+        config.market_data.bind = Some(bind);
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -132,7 +149,7 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn fix_config(config: &Config) -> GatewayConfig {
+fn fix_config(config: &Config, limits: &Limits) -> GatewayConfig {
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.firms.clone_from(&config.firms);
@@ -140,7 +157,24 @@ fn fix_config(config: &Config) -> GatewayConfig {
     gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
+    let offered = config.market_data.enabled && config.market_data.bind.is_none();
+    gateway.market = offered.then(|| config.market_data.settings(limits));
     gateway
+}
+
+/// The port for market data alone, if there is to be one: the same users, with sessions of their own.
+fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
+    let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
+    let mut gateway = fix_config(config, limits);
+    gateway.gateway = MARKET_DATA_GATEWAY;
+    gateway.bind = bind;
+    gateway.store_path = config.data.join("fix-market-data");
+    gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
+    gateway.order_entry = false;
+    // The TLS port is the order port's; one cannot be bound twice.
+    gateway.tls = None;
+    gateway.market = Some(config.market_data.settings(limits));
+    Some(gateway)
 }
 
 fn house(config: &Config, demo: Demo) -> House {
@@ -169,6 +203,7 @@ fn house(config: &Config, demo: Demo) -> House {
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
+    market_data: Option<Acceptor>,
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
@@ -180,9 +215,27 @@ impl Edges {
         if let Some(house) = &mut self.house {
             house.on_event(event);
         }
-        if let Err(error) = self.acceptor.on_event(event, now_ns) {
+        if let Err(error) = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns)) {
             self.failure.get_or_insert(error);
         }
+    }
+
+    fn acceptors(&mut self) -> impl Iterator<Item = &mut Acceptor> {
+        std::iter::once(&mut self.acceptor).chain(&mut self.market_data)
+    }
+
+    /// Builds market data from the machine's state where its events have not been shown.
+    fn seed_market(&mut self, machine: &Exchange) -> Result<(), Failure> {
+        for acceptor in self.acceptors() {
+            let market = acceptor.gateway().config().market.clone();
+            let complete = acceptor.gateway().has_market_up_to(machine.applied_sequence());
+            if let Some(market) = market.filter(|_| !complete) {
+                let depth = market_data::books_of(machine, market.tape_length);
+                acceptor
+                    .seed_market(depth.ok_or_else(|| Failure::system("books that contradict each other"))?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -216,6 +269,7 @@ fn recover(
     if let Some(error) = edges.failure.take() {
         return Err(Failure::system(format!("FIX session store: {error}")));
     }
+    edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
@@ -240,7 +294,10 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
+    let quick = IdleStrategy::default();
+    for (name, idle) in
+        [("gateway", quick), ("market_data", quick), ("house", patient), ("operator", patient)]
+    {
         pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
     }
     for (name, wanted) in &config.threads {
@@ -299,6 +356,11 @@ fn start(
     let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), Box::new(notify));
     let agent = agent.map_err(Failure::system)?;
     pipeline.add_agent("gateway", Box::new(agent));
+    if let Some(acceptor) = edges.market_data {
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), Box::new(notify));
+        pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
+    }
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
@@ -323,7 +385,7 @@ fn announce_when_ready(
     running: &Running,
     status: &Status,
     config: &Config,
-    address: std::net::SocketAddr,
+    addresses: Addresses,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     while !status.ready.load(Ordering::Acquire) && !stop.load(Ordering::Acquire) {
@@ -331,7 +393,12 @@ fn announce_when_ready(
         std::thread::sleep(Duration::from_millis(1));
     }
     check(running, status)?;
-    line(format!("FIX listening on {address}"));
+    line(format!("FIX listening on {}", addresses.fix));
+    match addresses.market_data {
+        Some(address) => line(format!("market data over FIX listening on {address}")),
+        None if config.market_data.enabled => line("market data over FIX: on the same port"),
+        None => {}
+    }
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
