@@ -13,8 +13,9 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
-use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
 use crate::journal_config::{FileJournal, JournalBatch};
+use crate::ports_config::{BinaryPort, FileBinary, FileTls, TlsPort};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
@@ -71,8 +72,12 @@ struct File {
     #[serde(default)]
     threads: BTreeMap<String, FileThread>,
     fix: FileFix,
+    tls: Option<FileTls>,
+    binary: Option<FileBinary>,
     #[serde(default)]
     gateway: FileGateway,
+    #[serde(default)]
+    market_data: FileMarketData,
     #[serde(default)]
     sessions: FileSession,
     #[serde(default)]
@@ -216,6 +221,10 @@ pub struct Config {
     pub fix_bind: SocketAddr,
     /// Our CompID.
     pub target_comp_id: String,
+    /// FIX over TLS.
+    pub tls: Option<TlsPort>,
+    /// Binary order entry.
+    pub binary: Option<BinaryPort>,
     /// Assets to create.
     pub assets: Vec<CreateAsset>,
     /// Instruments to create.
@@ -232,6 +241,8 @@ pub struct Config {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// Limits of the FIX gateway.
     pub gateway: GatewayLimits,
+    /// How market data is offered.
+    pub market_data: MarketData,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -300,6 +311,8 @@ impl Checker<'_> {
         {
             return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
         }
+        let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
+        let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
         let threads = file
             .threads
             .into_iter()
@@ -316,6 +329,8 @@ impl Checker<'_> {
             threads,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,
+            tls: file.tls.map(FileTls::port),
+            binary,
             assets,
             instruments,
             accounts,
@@ -324,6 +339,7 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
+            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
