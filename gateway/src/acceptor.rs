@@ -118,6 +118,11 @@ impl Acceptor {
         let gateway = Gateway::open_with(config, Box::new(ThreadVerifier::start()?))?;
         Self::listen(gateway, bind, tls.as_ref(), audit)
     }
+
+    /// Gives the gateway books of market data, see [`Gateway::seed_market`].
+    pub fn seed_market(&mut self, depth: marketdata::DepthBook) {
+        self.gateway.seed_market(depth);
+    }
 }
 
 impl<E: Endpoint> Acceptor<E> {

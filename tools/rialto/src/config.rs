@@ -13,7 +13,8 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
-use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
+use crate::journal_config::{FileJournal, JournalBatch};
 use crate::ports_config::{BinaryPort, FileBinary, FileTls, TlsPort};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
@@ -76,6 +77,8 @@ struct File {
     #[serde(default)]
     gateway: FileGateway,
     #[serde(default)]
+    market_data: FileMarketData,
+    #[serde(default)]
     sessions: FileSession,
     #[serde(default)]
     firms: BTreeMap<String, FileThrottle>,
@@ -100,13 +103,6 @@ struct FileLimits {
     fills_per_command: u32,
     positions: u32,
     recent_client_ids: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileJournal {
-    batch_bytes: Option<usize>,
-    batch_wait_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,20 +179,6 @@ pub struct Thread {
     pub slice_us: Option<u64>,
 }
 
-/// How commands gather before they are synced together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalBatch {
-    /// Most bytes of commands that gather while a sync runs; 4096 to [`MAX_BATCH_BYTES`].
-    pub bytes: usize,
-    /// Microseconds that a sync waits for more commands; 0 to [`MAX_BATCH_WAIT_US`].
-    pub wait_us: u64,
-}
-
-/// Half the ring that commands wait in: 8 MiB.
-const MAX_BATCH_BYTES: usize = 8 << 20;
-/// A tenth of a second, which every command may then have to wait.
-const MAX_BATCH_WAIT_US: u64 = sequencer::MAX_JOURNAL_WAIT_NS / 1000;
-
 /// Money that an account starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpeningDeposit {
@@ -259,6 +241,8 @@ pub struct Config {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// Limits of the FIX gateway.
     pub gateway: GatewayLimits,
+    /// How market data is offered.
+    pub market_data: MarketData,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -334,7 +318,7 @@ impl Checker<'_> {
             .into_iter()
             .map(|(name, it)| (name, Thread { idle: it.idle, core: it.core, slice_us: it.slice_us }))
             .collect();
-        let journal = self.journal(&file.journal)?;
+        let journal = file.journal.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         Ok(Config {
             data: file.data,
             durability: file.durability,
@@ -355,28 +339,13 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
+            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
                 seed: demo.seed,
             }),
         })
-    }
-
-    fn journal(&self, file: &FileJournal) -> Result<JournalBatch, ConfigError> {
-        let bytes = file.batch_bytes.unwrap_or(1 << 20);
-        if !(4096..=MAX_BATCH_BYTES).contains(&bytes) {
-            let reason =
-                format!("{bytes} must be 4096 to {MAX_BATCH_BYTES}: half the ring that commands wait in");
-            return Err(self.invalid("journal.batch_bytes", reason));
-        }
-        let wait_us = file.batch_wait_us.unwrap_or(0);
-        if wait_us > MAX_BATCH_WAIT_US {
-            let reason =
-                format!("{wait_us} must be 0 to {MAX_BATCH_WAIT_US}: every command may have to wait so long");
-            return Err(self.invalid("journal.batch_wait_us", reason));
-        }
-        Ok(JournalBatch { bytes, wait_us })
     }
 
     fn unique(
@@ -606,23 +575,6 @@ mod tests {
         assert_eq!(bitcoin.reference_price_ticks, 6_000_000);
         assert_eq!(config.deposits.len(), 9);
         assert_eq!(config.day_end_utc_s, Some(21 * 3600));
-    }
-
-    #[test]
-    fn the_batch_of_a_sync_has_bounds_and_a_default() {
-        let default = JournalBatch { bytes: 1 << 20, wait_us: 0 };
-        assert_eq!(Config::load(None).unwrap().journal, default);
-        let without = DEFAULT.replace("[journal]\nbatch_bytes = 1048576\nbatch_wait_us = 0\n", "");
-        assert!(without.len() < DEFAULT.len());
-        assert_eq!(Config::parse(&without, "test.toml").unwrap().journal, default);
-        for (from, to, field) in [
-            ("batch_bytes = 1048576", "batch_bytes = 4095", "journal.batch_bytes"),
-            ("batch_bytes = 1048576", "batch_bytes = 8388609", "journal.batch_bytes"),
-            ("batch_wait_us = 0", "batch_wait_us = 100001", "journal.batch_wait_us"),
-        ] {
-            let error = broken(from, to);
-            assert!(error.contains(field) && error.contains("must be"), "{error}");
-        }
     }
 
     /// The default with its examples (lines of `#` without a blank behind it) in force.

@@ -1,10 +1,12 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
@@ -17,12 +19,15 @@ use protocol::{AccountId, CreateAccount, Limits, Name};
 use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument};
 
+use crate::admin;
+use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
 use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
-use crate::operator::{self, Known, Operator, Status};
+use crate::market_data;
+use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 use crate::ports_config::BinaryPort;
 
@@ -32,8 +37,12 @@ const FIX_GATEWAY: u16 = 1;
 const HOUSE_GATEWAY: u16 = 2;
 /// Gateway number of the binary ports.
 const BINARY_GATEWAY: u16 = 4;
+/// Gateway number of the port for market data alone; it sends no commands.
+const MARKET_DATA_GATEWAY: u16 = 3;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
+/// Requests of people that may wait for the operator's agent.
+const ASKED: usize = 64;
 /// How often the main thread looks for signals and faults.
 const WATCH: Duration = Duration::from_millis(20);
 
@@ -49,19 +58,25 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config, tls.as_ref())).map_err(Failure::usage)?;
+    let acceptor = Acceptor::open(fix_config(&config, &limits, tls.as_ref())).map_err(Failure::usage)?;
+    let market_data = market_data_config(&config, &limits).map(Acceptor::open).transpose();
+    let market_data = market_data.map_err(Failure::usage)?;
     let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
-    let ports = Ports::of(&acceptor, binary.as_ref()).map_err(Failure::system)?;
-    let mut edges = Edges { acceptor, binary, house: None, known: Known::default(), failure: None };
+    let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
+    let known = Known::default();
+    let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
-    let (running, status) = start(pipeline, edges, &config, &clock)?;
+    let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
+    let admin = admin::server::start(&config.data, names, wishes, clock.clone());
+    let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
         .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
     }
+    drop(admin);
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
@@ -80,6 +95,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(bind) = args.binary_bind {
         config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
+    }
+    if let Some(bind) = args.market_data_bind {
+        config.market_data.bind = Some(bind);
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -174,9 +192,16 @@ struct Ports {
 }
 
 impl Ports {
-    fn of(fix: &Acceptor, binary: Option<&Acceptor<BinaryGateway>>) -> std::io::Result<Self> {
+    fn of(
+        fix: &Acceptor,
+        market_data: Option<&Acceptor>,
+        binary: Option<&Acceptor<BinaryGateway>>,
+    ) -> std::io::Result<Self> {
         let mut others = Vec::new();
         others.extend(fix.tls_local_addr()?.map(|address| ("FIX over TLS", address)));
+        if let Some(market_data) = market_data {
+            others.push(("market data over FIX", market_data.local_addr()?));
+        }
         if let Some(binary) = binary {
             others.push(("binary order entry", binary.local_addr()?));
             others.extend(binary.tls_local_addr()?.map(|address| ("binary order entry over TLS", address)));
@@ -192,21 +217,38 @@ fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<BinaryConfig> {
     binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     binary.firms.clone_from(&config.firms);
     binary.limits.clone_from(&config.gateway);
+    binary.passwords_path = Some(config.data.join("fix-passwords"));
     binary.audit_path = Some(config.data.join("binary-logons.log"));
     binary.cancel_on_disconnect = port.cancel_on_disconnect;
     binary.cancel_grace_ns = port.cancel_grace_ns;
     Some(binary)
 }
 
-fn fix_config(config: &Config, tls: Option<&Tls>) -> GatewayConfig {
+fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) -> GatewayConfig {
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
+    gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
+    let offered = config.market_data.enabled && config.market_data.bind.is_none();
+    gateway.market = offered.then(|| config.market_data.settings(limits));
     gateway
+}
+
+/// The port for market data alone, if there is to be one: the same users, with sessions of their own.
+fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
+    let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
+    let mut gateway = fix_config(config, limits, None);
+    gateway.gateway = MARKET_DATA_GATEWAY;
+    gateway.bind = bind;
+    gateway.store_path = config.data.join("fix-market-data");
+    gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
+    gateway.order_entry = false;
+    gateway.market = Some(config.market_data.settings(limits));
+    Some(gateway)
 }
 
 fn house(config: &Config, demo: Demo) -> House {
@@ -236,6 +278,7 @@ fn house(config: &Config, demo: Demo) -> House {
 struct Edges {
     acceptor: Acceptor,
     binary: Option<Acceptor<BinaryGateway>>,
+    market_data: Option<Acceptor>,
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
@@ -247,7 +290,8 @@ impl Edges {
         if let Some(house) = &mut self.house {
             house.on_event(event);
         }
-        if let Err(error) = self.acceptor.on_event(event, now_ns) {
+        let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
+        if let Err(error) = outcome {
             self.failure.get_or_insert(error);
         }
         if let Some(binary) = &mut self.binary
@@ -255,6 +299,24 @@ impl Edges {
         {
             self.failure.get_or_insert(error);
         }
+    }
+
+    fn acceptors(&mut self) -> impl Iterator<Item = &mut Acceptor> {
+        std::iter::once(&mut self.acceptor).chain(&mut self.market_data)
+    }
+
+    /// Builds market data from the machine's state where its events have not been shown.
+    fn seed_market(&mut self, machine: &Exchange) -> Result<(), Failure> {
+        for acceptor in self.acceptors() {
+            let market = acceptor.gateway().config().market.clone();
+            let complete = acceptor.gateway().has_market_up_to(machine.applied_sequence());
+            if let Some(market) = market.filter(|_| !complete) {
+                let depth = market_data::books_of(machine, market.tape_length);
+                acceptor
+                    .seed_market(depth.ok_or_else(|| Failure::system("books that contradict each other"))?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -288,6 +350,7 @@ fn recover(
     if let Some(error) = edges.failure.take() {
         return Err(Failure::system(format!("FIX session store: {error}")));
     }
+    edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
@@ -312,8 +375,14 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    let prompt = IdleStrategy::default();
-    for (name, idle) in [("gateway", prompt), ("binary", prompt), ("house", patient), ("operator", patient)] {
+    let quick = IdleStrategy::default();
+    for (name, idle) in [
+        ("gateway", quick),
+        ("market_data", quick),
+        ("binary", quick),
+        ("house", patient),
+        ("operator", patient),
+    ] {
         pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
     }
     for (name, wanted) in &config.threads {
@@ -333,13 +402,29 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     Ok(pipeline)
 }
 
+/// A running exchange, and how to ask it for something.
+struct Started {
+    running: Running,
+    status: Arc<Status>,
+    wishes: SyncSender<Wish>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// The FIX sessions by name: gateway and session number in the source of commands.
+fn sessions(config: &Config) -> BTreeMap<String, (u16, u16)> {
+    let numbered = config.users.iter().zip(1..);
+    numbered.map(|(user, number)| (user.sender_comp_id.clone(), (FIX_GATEWAY, number))).collect()
+}
+
 /// Puts the edges into the pipeline and starts it.
 fn start(
     mut pipeline: Pipeline<Exchange>,
     edges: Edges,
     config: &Config,
     clock: &Clock,
-) -> Result<(Running, Arc<Status>), Failure> {
+) -> Result<Started, Failure> {
+    let names = Arc::clone(&edges.known.names);
+    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
@@ -348,13 +433,19 @@ fn start(
     let status = operator.status();
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = OperatorAgent::new(operator, ingress, events, clock.clone());
+    let (wishes, asked) = sync_channel(ASKED);
+    let agent = OperatorAgent::new(operator, asked, ingress, events, clock.clone());
     pipeline.add_agent("operator", Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), notify("FIX"));
     let agent = agent.map_err(Failure::system)?;
     pipeline.add_agent("gateway", Box::new(agent));
+    if let Some(acceptor) = edges.market_data {
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("FIX"));
+        pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
+    }
     if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
         let ingress = pipeline.ingress(BINARY_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
@@ -368,7 +459,7 @@ fn start(
         pipeline.add_agent("house", Box::new(agent));
     }
     let running = pipeline.start().map_err(Failure::system)?;
-    Ok((running, status))
+    Ok(Started { running, status, wishes, names })
 }
 
 /// Writes what happened on a connection to the log.
@@ -399,6 +490,9 @@ fn announce_when_ready(
         line(format!("{what} listening on {address}"));
     }
     line(format!("FIX listening on {}", ports.fix));
+    if config.market_data.enabled && config.market_data.bind.is_none() {
+        line("market data over FIX: on the same port");
+    }
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
