@@ -226,6 +226,6 @@ mod tests {
         assert!(!fix42.allows_value(279, b"Q"), "another field's set");
         let kinds = fix42.message(b"V").unwrap().find(267).unwrap();
         let slot = fix42.groups[usize::from(kinds.group)].find(269).unwrap();
-        assert!(fix42.sets[usize::from(slot.definition.set)].contains(slot.definition.kind, b"Q"));
+        assert!(fix42.sets[usize::from(slot.set)].contains(slot.kind, b"Q"));
     }
 }
