@@ -34,13 +34,6 @@ use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, 
 
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
-<<<<<<< HEAD
-=======
-/// Gateway number of the binary ports.
-const BINARY_GATEWAY: u16 = 4;
-/// Gateway number of the port for market data alone; it sends no commands.
-const MARKET_DATA_GATEWAY: u16 = 3;
->>>>>>> gateway-edges
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
 /// Requests of people that may wait for the operator's agent.
@@ -66,13 +59,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
     let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
-<<<<<<< HEAD
     let mut edges =
         Edges { acceptor, market_data, binary, house: None, known: Known::default(), failure: None };
-=======
-    let known = Known::default();
-    let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
->>>>>>> gateway-edges
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
@@ -100,19 +88,11 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     if let Some(bind) = args.fix_bind {
         config.fix_bind = bind;
     }
-<<<<<<< HEAD
     if let Some(bind) = args.market_data_bind {
         config.market_data.bind = Some(bind);
     }
     if let Some(bind) = args.binary_bind {
         config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
-=======
-    if let Some(bind) = args.binary_bind {
-        config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
-    }
-    if let Some(bind) = args.market_data_bind {
-        config.market_data.bind = Some(bind);
->>>>>>> gateway-edges
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -168,107 +148,6 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-<<<<<<< HEAD
-=======
-/// Certificates and keys, and a signal that has them read again.
-struct Tls {
-    reload: TlsReload,
-    hang_up: Arc<AtomicBool>,
-}
-
-fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
-    let Some(port) = &config.tls else { return Ok(None) };
-    let reload = TlsReload::load(port.identity.clone());
-    let reload = reload.map_err(|error| Failure::usage(format!("[tls]: {error}")))?;
-    let hang_up = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hang_up))
-        .map_err(Failure::system)?;
-    Ok(Some(Tls { reload, hang_up }))
-}
-
-impl Tls {
-    fn settings(&self, bind: SocketAddr) -> TlsSettings {
-        TlsSettings { bind, reload: self.reload.clone() }
-    }
-
-    /// Reads the files again if somebody has asked for it.
-    fn watch(&self) {
-        if self.hang_up.swap(false, Ordering::AcqRel) {
-            match self.reload.reload() {
-                Ok(()) => eprintln!("note: TLS certificates have been read again; new connections use them"),
-                Err(error) => eprintln!("note: TLS certificates stay as they were: {error}"),
-            }
-        }
-    }
-}
-
-/// Where clients can come to.
-struct Ports {
-    fix: SocketAddr,
-    others: Vec<(&'static str, SocketAddr)>,
-}
-
-impl Ports {
-    fn of(
-        fix: &Acceptor,
-        market_data: Option<&Acceptor>,
-        binary: Option<&Acceptor<BinaryGateway>>,
-    ) -> std::io::Result<Self> {
-        let mut others = Vec::new();
-        others.extend(fix.tls_local_addr()?.map(|address| ("FIX over TLS", address)));
-        if let Some(market_data) = market_data {
-            others.push(("market data over FIX", market_data.local_addr()?));
-        }
-        if let Some(binary) = binary {
-            others.push(("binary order entry", binary.local_addr()?));
-            others.extend(binary.tls_local_addr()?.map(|address| ("binary order entry over TLS", address)));
-        }
-        Ok(Self { fix: fix.local_addr()?, others })
-    }
-}
-
-fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<BinaryConfig> {
-    let port = config.binary.as_ref()?;
-    let events = config.data.join(journal::EVENTS_FOLDER);
-    let mut binary = BinaryConfig::new(BINARY_GATEWAY, port.bind, events, config.users.clone());
-    binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
-    binary.firms.clone_from(&config.firms);
-    binary.limits.clone_from(&config.gateway);
-    binary.passwords_path = Some(config.data.join("fix-passwords"));
-    binary.audit_path = Some(config.data.join("binary-logons.log"));
-    binary.cancel_on_disconnect = port.cancel_on_disconnect;
-    binary.cancel_grace_ns = port.cancel_grace_ns;
-    Some(binary)
-}
-
-fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) -> GatewayConfig {
-    let store = config.data.join("fix-sessions");
-    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
-    gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
-    gateway.firms.clone_from(&config.firms);
-    gateway.limits.clone_from(&config.gateway);
-    gateway.passwords_path = Some(config.data.join("fix-passwords"));
-    gateway.audit_path = Some(config.data.join("fix-logons.log"));
-    gateway.target_comp_id.clone_from(&config.target_comp_id);
-    let offered = config.market_data.enabled && config.market_data.bind.is_none();
-    gateway.market = offered.then(|| config.market_data.settings(limits));
-    gateway
-}
-
-/// The port for market data alone, if there is to be one: the same users, with sessions of their own.
-fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
-    let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
-    let mut gateway = fix_config(config, limits, None);
-    gateway.gateway = MARKET_DATA_GATEWAY;
-    gateway.bind = bind;
-    gateway.store_path = config.data.join("fix-market-data");
-    gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
-    gateway.order_entry = false;
-    gateway.market = Some(config.market_data.settings(limits));
-    Some(gateway)
-}
-
->>>>>>> gateway-edges
 fn house(config: &Config, demo: Demo) -> House {
     let instruments = config.instruments.iter().map(|it| {
         let fair_ticks = if it.reference_price_ticks > 0 { it.reference_price_ticks } else { 10_000 };
@@ -295,13 +174,8 @@ fn house(config: &Config, demo: Demo) -> House {
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
-<<<<<<< HEAD
     market_data: Option<Acceptor>,
     binary: Option<Acceptor<BinaryGateway>>,
-=======
-    binary: Option<Acceptor<BinaryGateway>>,
-    market_data: Option<Acceptor>,
->>>>>>> gateway-edges
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
@@ -398,19 +272,11 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-<<<<<<< HEAD
     let prompt = IdleStrategy::default();
     for (name, idle) in [
         ("gateway", prompt),
         ("market_data", prompt),
         ("binary", prompt),
-=======
-    let quick = IdleStrategy::default();
-    for (name, idle) in [
-        ("gateway", quick),
-        ("market_data", quick),
-        ("binary", quick),
->>>>>>> gateway-edges
         ("house", patient),
         ("operator", patient),
     ] {
@@ -474,11 +340,7 @@ fn start(
     pipeline.add_agent("gateway", Box::new(agent));
     if let Some(acceptor) = edges.market_data {
         let events = pipeline.events().map_err(Failure::system)?;
-<<<<<<< HEAD
         let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("market data"));
-=======
-        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("FIX"));
->>>>>>> gateway-edges
         pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
     }
     if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
