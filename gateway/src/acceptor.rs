@@ -63,6 +63,28 @@ struct Connection {
     /// When closing began: output that the client does not take is given up after a while.
     closing_since_ns: Option<u64>,
     comp_id: Option<String>,
+    /// Whether it is among the links to be read, or to be written.
+    reads: bool,
+    writes: bool,
+}
+
+impl Connection {
+    /// There is, or may be, something to be read on `link`, which is this one.
+    fn is_readable(&mut self, link: LinkId, to_read: &mut Vec<LinkId>) {
+        self.readable = true;
+        if !self.reads {
+            self.reads = true;
+            to_read.push(link);
+        }
+    }
+
+    /// There is, or may be, something to be written.
+    fn is_to_write(&mut self, link: LinkId, to_write: &mut Vec<LinkId>) {
+        if !self.writes {
+            self.writes = true;
+            to_write.push(link);
+        }
+    }
 }
 
 /// A [`Gateway`], or another [`Endpoint`], with its sockets.
@@ -74,6 +96,12 @@ pub struct Acceptor<E = Gateway> {
     tls: Option<TlsPort>,
     accept_again_ns: u64,
     connections: Vec<Option<Connection>>,
+    /// Links that have, or may have, something to be read; each once.
+    to_read: Vec<LinkId>,
+    /// Links that have, or may have, something to be written or are to be closed; each once.
+    to_write: Vec<LinkId>,
+    /// Room for what the gateway names in one duty cycle.
+    active: Vec<LinkId>,
     notices: VecDeque<Notice>,
     buffer: Vec<u8>,
     audit: Option<AuditLog>,
@@ -123,6 +151,9 @@ impl<E: Endpoint> Acceptor<E> {
             tls,
             accept_again_ns: 0,
             connections: Vec::new(),
+            to_read: Vec::new(),
+            to_write: Vec::new(),
+            active: Vec::new(),
             notices: VecDeque::new(),
             buffer: vec![0; READ_BYTES],
             audit,
@@ -190,20 +221,61 @@ impl<E: Endpoint> Acceptor<E> {
     pub fn do_work(&mut self, now_ns: u64, wait: Duration, port: &mut dyn CommandPort) -> io::Result<usize> {
         self.poll_sockets(wait)?;
         let mut work = self.accept(now_ns) + self.take_handshakes(now_ns);
-        for link in 0..self.connections.len() {
-            work += self.read(link, now_ns, port)?;
-        }
+        work += self.read_ready(now_ns, port)?;
         self.gateway.on_tick(now_ns, port)?;
         let attempts = self.gateway.take_attempts();
         if let Some(audit) = &mut self.audit {
             audit.write(&attempts)?;
         }
         if self.gateway.commit()? {
-            for link in 0..self.connections.len() {
-                work += self.write(link, now_ns);
-            }
+            work += self.write_ready(now_ns);
         }
         Ok(work)
+    }
+
+    /// Reads from those that are ready. Those that may have more, or that wait for room, stay.
+    fn read_ready(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
+        let mut work = 0;
+        let mut links = std::mem::take(&mut self.to_read);
+        for &link in &links {
+            work += self.read(link, now_ns, port)?;
+        }
+        links.retain(|&link| {
+            let Some(connection) = self.connections[link].as_mut() else { return false };
+            let closing = self.gateway.closing(link).is_some();
+            connection.reads =
+                !closing && (connection.readable || connection.ended || self.gateway.is_stalled(link));
+            connection.reads
+        });
+        self.to_read = links;
+        Ok(work)
+    }
+
+    /// Writes to those that have something to send. Those whose client does not take it stay.
+    fn write_ready(&mut self, now_ns: u64) -> usize {
+        let mut work = 0;
+        let Self { gateway, connections, to_write, active, .. } = self;
+        if !gateway.collect_active(active) {
+            active.extend(0..connections.len());
+        }
+        for link in active.drain(..) {
+            if let Some(Some(connection)) = connections.get_mut(link) {
+                connection.is_to_write(link, to_write);
+            }
+        }
+        let mut links = std::mem::take(&mut self.to_write);
+        for &link in &links {
+            work += self.write(link, now_ns);
+        }
+        links.retain(|&link| {
+            let Some(connection) = self.connections[link].as_mut() else { return false };
+            connection.writes = !self.gateway.output(link).is_empty()
+                || connection.stream.has_pending()
+                || self.gateway.closing(link).is_some();
+            connection.writes
+        });
+        self.to_write = links;
+        work
     }
 
     fn poll_sockets(&mut self, wait: Duration) -> io::Result<()> {
@@ -211,16 +283,19 @@ impl<E: Endpoint> Acceptor<E> {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        for event in &self.events {
+        let Self { events, plain, tls, connections, to_read, .. } = self;
+        for event in &*events {
             if event.token() == LISTENER {
-                self.plain.acceptable = true;
+                plain.acceptable = true;
             } else if event.token() == TLS_LISTENER {
-                self.tls.iter_mut().for_each(|tls| tls.port.acceptable = true);
+                tls.iter_mut().for_each(|tls| tls.port.acceptable = true);
             } else if event.token() == HANDSHAKES {
                 // What has come is taken in any case.
-            } else if let Some(Some(connection)) = self.connections.get_mut(event.token().0 - 1) {
-                connection.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            } else if let Some(Some(connection)) = connections.get_mut(event.token().0 - 1) {
                 connection.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    connection.is_readable(event.token().0 - 1, to_read);
+                }
             }
         }
         Ok(())
@@ -261,16 +336,22 @@ impl<E: Endpoint> Acceptor<E> {
                 if link >= self.connections.len() {
                     self.connections.resize_with(link + 1, || None);
                 }
-                self.connections[link] = Some(Connection {
-                    readable: !stream.is_handshaking(),
-                    writable: !stream.is_handshaking(),
+                let is_handshaking = stream.is_handshaking();
+                let connection = self.connections[link].insert(Connection {
+                    readable: false,
+                    writable: !is_handshaking,
                     stream,
                     ticket,
                     peer,
                     ended: false,
                     closing_since_ns: None,
                     comp_id: None,
+                    reads: false,
+                    writes: false,
                 });
+                if !is_handshaking {
+                    connection.is_readable(link, &mut self.to_read);
+                }
             }
             Err(error) => {
                 self.gateway.disconnect(link);
@@ -314,7 +395,9 @@ impl<E: Endpoint> Acceptor<E> {
             });
             match outcome {
                 Ok(security) => {
-                    (connection.readable, connection.writable) = (true, true);
+                    connection.writable = true;
+                    connection.is_readable(link, &mut self.to_read);
+                    connection.is_to_write(link, &mut self.to_write);
                     self.gateway.secured(link, security);
                 }
                 Err(reason) => {
@@ -406,6 +489,9 @@ impl<E: Endpoint> Acceptor<E> {
         // Fails only when the socket is gone already; dropping the stream closes it in any case.
         let _ = connection.stream.deregister(self.poll.registry());
         connection.stream.finish();
+        // The place may be another's by the time that the lists are looked at again.
+        self.to_read.retain(|&other| other != link);
+        self.to_write.retain(|&other| other != link);
         self.gateway.disconnect(link);
         self.notice(Some(connection.peer), connection.comp_id, reason.to_owned());
     }

@@ -58,6 +58,12 @@ pub trait Endpoint {
     /// # Errors
     /// When its store cannot be written; it must stop then.
     fn commit(&mut self) -> io::Result<bool>;
+    /// Adds the links that may have something to send or are to be closed since the last call; `false` says that it does not
+    /// know, and all are to be looked at.
+    fn collect_active(&mut self, links: &mut Vec<LinkId>) -> bool {
+        let _ = links;
+        false
+    }
     /// Why the link shall be closed once its output has been sent, if it shall.
     fn closing(&self, link: LinkId) -> Option<&'static str>;
     /// Whether the link's input waits: read no more from it.
@@ -125,6 +131,11 @@ impl Endpoint for Gateway {
 
     fn commit(&mut self) -> io::Result<bool> {
         self.commit()
+    }
+
+    fn collect_active(&mut self, links: &mut Vec<LinkId>) -> bool {
+        self.collect_active(links);
+        true
     }
 
     fn closing(&self, link: LinkId) -> Option<&'static str> {

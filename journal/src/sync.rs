@@ -39,9 +39,21 @@ struct Shared {
 struct Files {
     current: Arc<dyn StorageFile>,
     path: Arc<Path>,
-    /// First sequences of full segments that have not been synced since they were written.
-    full: Vec<u64>,
+    /// Full segments that have not been synced since they were written.
+    full: Vec<Full>,
 }
+
+/// A full segment.
+struct Full {
+    /// The sequence that it begins with.
+    first: u64,
+    /// Kept open, so that an error of writing it back is told to whoever syncs it, even if the system has forgotten the file
+    /// meanwhile. Not for all: a stream that is synced at its end only has many.
+    file: Option<Arc<dyn StorageFile>>,
+}
+
+/// So many full segments are kept open.
+const OPEN_SEGMENTS: usize = 8;
 
 impl Files {
     fn of(segment: &Segment) -> Self {
@@ -159,16 +171,22 @@ impl StreamSyncer {
     /// Tells of the next segment, before anything is written to it, and of the one before if that is not safe yet.
     pub(crate) fn segment_begun(&self, segment: &Segment, unsynced: Option<u64>) {
         let mut files = lock(&self.0.files);
-        let mut earlier = std::mem::take(&mut files.full);
-        earlier.extend(unsynced);
-        *files = Files { full: earlier, ..Files::of(segment) };
+        let files = &mut *files;
+        let before = std::mem::replace(files, Files::of(segment));
+        files.full = before.full;
+        if let Some(first) = unsynced {
+            files.full.push(Full { first, file: Some(before.current) });
+            if let Some(index) = files.full.len().checked_sub(OPEN_SEGMENTS + 1) {
+                files.full[index].file = None;
+            }
+        }
     }
 
     /// Tells that the stream ends here now, in this segment: the later ones are gone.
     pub(crate) fn cut(&self, segment: &Segment, last: u64) {
         let mut files = lock(&self.0.files);
         let mut earlier = std::mem::take(&mut files.full);
-        earlier.retain(|full| *full < segment.header.first_sequence);
+        earlier.retain(|full| full.first < segment.header.first_sequence);
         *files = Files { full: earlier, ..Files::of(segment) };
         self.0.written.store(last, Ordering::Release);
         self.0.durable.fetch_min(last, Ordering::AcqRel);
@@ -182,9 +200,16 @@ impl StreamSyncer {
         bytes > self.0.synced_bytes.load(Ordering::Relaxed)
     }
 
-    fn sync_full(&self, full: &[u64]) -> Result<(), JournalError> {
-        let synced = sync_segments(&self.0.storage, &self.0.folder, full);
-        synced.map_err(|error| self.stopped_by(error))
+    fn sync_full(&self, full: &[Full]) -> Result<(), JournalError> {
+        full.iter().try_for_each(|full| self.sync_one(full)).map_err(|error| self.stopped_by(error))
+    }
+
+    fn sync_one(&self, full: &Full) -> Result<(), JournalError> {
+        let (storage, folder) = (&self.0.storage, &self.0.folder);
+        match &full.file {
+            Some(file) => file.sync().map_err(JournalError::io("sync", &segment_path(folder, full.first))),
+            None => sync_segments(storage, folder, &[full.first]),
+        }
     }
 
     fn require_working(&self) -> Result<(), JournalError> {

@@ -68,5 +68,6 @@ pub use {
     journaling::{Committing, EventJournalAgent, JournalAgent, SyncAgent},
     pipeline::{Pipeline, PipelineError},
     running::{Running, ShutdownReport},
+    scheduling::ask_for_slice,
     sequencing::{LocalLog, SequencerAgent, SequencerCounters},
 };

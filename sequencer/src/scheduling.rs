@@ -28,7 +28,7 @@ const SIZE: u32 = size_of::<Attributes>() as u32;
 ///
 /// # Errors
 /// What the system says; the thread then runs as before.
-pub(crate) fn ask_for_slice(slice_ns: u64) -> io::Result<()> {
+pub fn ask_for_slice(slice_ns: u64) -> io::Result<()> {
     let mut attributes = Attributes { size: SIZE, ..Attributes::default() };
     // SAFETY: pid 0 is the calling thread, and `attributes` has room for the `SIZE` bytes that the call may write.
     let code = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, SIZE, 0) };

@@ -283,7 +283,9 @@ impl<B: Book> Exchange<B> {
         let covers = |sum: i128| cost(sum).is_some_and(|cost_minor| cost_minor <= budget_minor);
         let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
         let (mut lots, mut sum) = (0, 0i128);
-        for (price_ticks, offered_lots) in ahead.budgeted(order.account, skips_own, resolved.limit) {
+        for (price_ticks, offered_lots) in
+            ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
+        {
             let wanted_lots = offered_lots.min(most_lots - lots);
             let taken_lots =
                 most_covered(wanted_lots, |more| covers(sum + i128::from(more) * i128::from(price_ticks)));
@@ -327,11 +329,13 @@ impl<B: Book> Exchange<B> {
         quantity_lots: QuantityLots,
         skips_own: bool,
     ) -> Option<AmountMinor> {
+        // It can meet no more of them, so they are all that it can cost.
+        let max_orders = self.limits.fills_per_command;
         let ticks_times_lots = if instrument.state.hidden_orders == 0 && !skips_own {
-            instrument.book.cost(&self.table, Side::Buy, quantity_lots).ticks_times_lots
+            instrument.book.cost(&self.table, Side::Buy, quantity_lots, max_orders).ticks_times_lots
         } else {
             let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
-            ahead.cost(account, skips_own, quantity_lots)
+            ahead.cost(account, skips_own, quantity_lots, max_orders)
         };
         let quote_minor = instrument.terms.quote_minor_of_sum(ticks_times_lots)?;
         let hold_minor = quote_minor + instrument.terms.taker_fee_minor(quote_minor);

@@ -36,6 +36,8 @@ mod matching;
 pub mod naive;
 mod pegs;
 mod phases;
+#[cfg(test)]
+mod position_limit_tests;
 mod positions;
 mod queries;
 mod replace;

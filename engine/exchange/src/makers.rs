@@ -50,6 +50,35 @@ pub(crate) fn makers<'a, B: Book>(
     core::iter::from_fn(move || next_maker(&mut shown, &mut hidden, side))
 }
 
+/// Hidden, all-or-none and pegged orders of one side, best price first, then oldest first.
+pub(crate) fn hidden_orders<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+) -> impl Iterator<Item = &'a Order> {
+    orders(&instrument.hidden, table, side)
+}
+
+/// What each price of a side offers in an auction, best first, shown orders by their sums; `counts` says which hidden orders
+/// take part.
+pub(crate) fn offers<'a, B: Book>(
+    instrument: &'a Instrument<B>,
+    table: &'a OrderTable,
+    side: Side,
+    counts: impl Fn(&Order) -> bool + 'a,
+) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+    let mut shown = instrument.book.offers(table, side).peekable();
+    let hidden = hidden_orders(instrument, table, side).filter(move |order| counts(order));
+    let mut hidden = hidden.map(|order| (order.price_ticks, order.leaves_lots)).peekable();
+    core::iter::from_fn(move || {
+        let takes_shown = match (shown.peek(), hidden.peek()) {
+            (Some(shown), Some(hidden)) => is_as_good(side, shown.0, hidden.0),
+            (shown, _) => shown.is_some(),
+        };
+        if takes_shown { shown.next() } else { hidden.next() }
+    })
+}
+
 fn next_maker<'a>(
     shown: &mut Peekable<impl Iterator<Item = &'a Order>>,
     hidden: &mut Peekable<impl Iterator<Item = &'a Order>>,
@@ -120,21 +149,26 @@ impl<B: Book> Ahead<'_, B> {
         }
     }
 
-    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit.
+    /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit price, of the first
+    /// `max_orders` that it meets.
     pub(crate) fn cost(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         quantity_lots: QuantityLots,
+        max_orders: u32,
     ) -> i128 {
-        let (mut left_lots, mut sum) = (quantity_lots, 0);
+        let (mut left_lots, mut orders_left, mut sum) = (quantity_lots, max_orders, 0);
         for maker in makers(self.instrument, self.table, Side::Sell) {
-            if left_lots == 0 {
+            if left_lots == 0 || orders_left == 0 {
                 break;
             }
             let lots = leaves_of(self.table, maker.order);
-            let passed = self.is_all_or_none(&maker) && lots > left_lots;
-            if passed || (skips_own && maker.order.account == account) {
+            if self.is_all_or_none(&maker) && lots > left_lots {
+                continue;
+            }
+            orders_left -= 1;
+            if skips_own && maker.order.account == account {
                 continue;
             }
             let lots = lots.min(left_lots);
@@ -144,16 +178,19 @@ impl<B: Book> Ahead<'_, B> {
         sum
     }
 
-    /// Orders that a spend-budget buy counts on: prices and quantities.
+    /// Orders that a spend-budget buy counts on, of the first `max_orders` that it meets: prices and quantities.
     pub(crate) fn budgeted(
         &self,
         account: protocol::AccountId,
         skips_own: bool,
         limit: Option<PriceTicks>,
+        max_orders: u32,
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> {
         makers(self.instrument, self.table, Side::Sell)
             .take_while(move |maker| is_within(Side::Sell, maker.order.price_ticks, limit))
-            .filter(move |maker| !(self.is_all_or_none(maker) || skips_own && maker.order.account == account))
+            .filter(move |maker| !self.is_all_or_none(maker))
+            .take(max_orders as usize)
+            .filter(move |maker| !(skips_own && maker.order.account == account))
             .map(|maker| (maker.order.price_ticks, leaves_of(self.table, maker.order)))
     }
 

@@ -11,7 +11,7 @@ use crate::auction::{Equilibrium, equilibrium};
 use crate::charges::Payer;
 use crate::exchange::{Exchange, place};
 use crate::instrument::{State, Uncross, ending};
-use crate::makers::makers;
+use crate::makers::{makers, offers};
 use crate::settlement::{Deal, position_of, shown};
 use crate::special::leaves_of;
 use crate::timetable::Timetable;
@@ -204,11 +204,9 @@ impl<B: Book> Exchange<B> {
         if of.state.hidden_orders == 0 && !of.book.is_crossed() {
             return None;
         }
-        let orders = |side: Side| {
-            let all = makers(of, &self.table, side).filter(|maker| self.takes_part(maker.order));
-            all.map(|maker| (maker.order.price_ticks, leaves_of(&self.table, maker.order)))
-        };
-        equilibrium(|| orders(Side::Buy), || orders(Side::Sell), of.state.reference_ticks)
+        // Price by price, not order by order: they are gone through some hundred times.
+        let on = |side: Side| offers(of, &self.table, side, |order| self.takes_part(order));
+        equilibrium(|| on(Side::Buy), || on(Side::Sell), of.state.reference_ticks)
     }
 
     /// Whether an order takes part in auctions.

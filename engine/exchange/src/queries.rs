@@ -329,7 +329,7 @@ impl<B: Book> Exchange<B> {
         self.clients.hash_into(&mut hasher);
         self.sweeps.hash_into(&mut hasher);
         self.specials.hash_into(&self.table, &mut hasher);
-        for limits in self.risk.iter() {
+        for limits in self.risk.rows() {
             hasher.write_value(limits);
         }
         for instrument in self.instruments.iter().flatten() {

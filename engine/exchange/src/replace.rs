@@ -63,7 +63,6 @@ impl Change {
                 held_price == self.asked_ticks
                     && self.leaves_lots < self.old_leaves_lots
                     && self.display_lots == 0
-                    && self.terms().peg == 0
             }
         }
     }

@@ -46,8 +46,8 @@ impl RiskTable {
     }
 
     /// All rows, the first set first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &SetRiskLimits> {
-        self.rows.iter()
+    pub(crate) fn rows(&self) -> &[SetRiskLimits] {
+        &self.rows
     }
 }
 
@@ -72,6 +72,6 @@ mod tests {
             [1, 2, 3, 0]
         );
         assert_eq!(table.at(2), Some(&limits(0, 1, 8)));
-        assert_eq!(table.iter().map(|it| it.max_open_orders).collect::<Vec<_>>(), [7, 8, 7]);
+        assert_eq!(table.rows().iter().map(|it| it.max_open_orders).collect::<Vec<_>>(), [7, 8, 7]);
     }
 }

@@ -1,13 +1,13 @@
 //! What a command sets off, and what time brings (`docs/exchange.md`, "Settling", "Unfinished work and time").
 
 use machine::{Context, EventBuffer};
-use orderbook::Book;
+use orderbook::{Book, Order};
 use protocol::{
     AdvanceTime, CancelReason, ClientOrderId, InstrumentId, Phase, RejectReason, Side, TimeAdvanced,
 };
 
 use crate::exchange::{Exchange, place};
-use crate::makers::makers;
+use crate::makers::{Ahead, hidden_orders, is_within};
 
 impl<B: Book> Exchange<B> {
     /// Does what an instrument has to do until nothing is left, or the steps are used up: then it is left with work.
@@ -101,18 +101,22 @@ impl<B: Book> Exchange<B> {
     }
 
     /// An all-or-none order that could be filled in full now: buys first, best price first, oldest first.
-    fn next_all_or_none(&mut self, instrument: InstrumentId) -> Option<u32> {
-        if self.instrument_at(instrument).state.all_or_none_orders == 0 {
+    fn next_all_or_none(&self, instrument: InstrumentId) -> Option<u32> {
+        let of = self.instrument_at(instrument);
+        if of.state.all_or_none_orders == 0 {
             return None;
         }
+        let ahead = Ahead { instrument: of, table: &self.table, specials: &self.specials };
         [Side::Buy, Side::Sell].into_iter().find_map(|side| {
-            let of = self.instrument_at(instrument);
-            let mut all = makers(of, &self.table, side).filter(|maker| maker.is_hidden);
-            all.find(|maker| {
-                let slot = maker.order.order_id.slot();
-                self.specials.at(slot).is_all_or_none() && self.could_fill(&self.as_incoming(maker.order))
-            })
-            .map(|maker| maker.order.order_id.slot())
+            let best = ahead.best(side.opposite(), |_| true)?;
+            // Of what rests only all-or-none orders can reach the other side: behind them there is nothing to look at.
+            let reaches = |order: &&Order| is_within(side.opposite(), best, Some(order.price_ticks));
+            let mut all = hidden_orders(of, &self.table, side).take_while(reaches);
+            let found = all.find(|order| {
+                self.specials.at(order.order_id.slot()).is_all_or_none()
+                    && self.could_fill(&self.as_incoming(order))
+            });
+            found.map(|order| order.order_id.slot())
         })
     }
 

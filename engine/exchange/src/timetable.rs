@@ -193,6 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn days_that_have_passed_are_passed_over() {
+        let mut timetable = Timetable::new(&table([0, 20, 30, 0, 0], 100));
+        let mut next_after = |now_ns| {
+            timetable.advance(now_ns);
+            timetable.next(&rules(0)).map(|(time_ns, _)| time_ns)
+        };
+        assert_eq!(next_after(999), Some(30));
+        assert_eq!(next_after(1_029), Some(1_020));
+        assert_eq!(next_after(1_030), Some(1_030));
+        // The last one must lie in the future: at its own time it has passed.
+        assert_eq!(next_after(1_130), Some(1_220));
+        assert_eq!([next_after(0), next_after(0)], [Some(1_230), Some(1_320)]);
+        let mut quick = Timetable::new(&table([0, 0, 5, 0, 0], 1));
+        quick.advance(TIME_LIMIT_NS);
+        assert_eq!(quick.next(&rules(0)), Some((TIME_LIMIT_NS + 1, Phase::Continuous)));
+    }
+
+    #[test]
     fn a_table_ends_where_time_does() {
         let mut timetable = Timetable::new(&table([0, 0, 5, 0, TIME_LIMIT_NS - 1], TIME_LIMIT_NS - 1));
         let mut entries = 0;

@@ -1,14 +1,17 @@
-//! A stop that triggers thousands of others: bounded work per command, continued by the next, in order.
+//! Bounded work per command: a stop that triggers thousands of others is continued by the next command, in order; a batch
+//! of orders that could each take as much as a command may takes that once.
 
 use exchange::Exchange;
 use exchange::naive::NaiveExchange;
 use machine::{Body, Context, EventBuffer, StateMachine, step};
 use protocol::{
-    AccountId, AdvanceTime, CreateAccount, CreateAsset, CreateInstrument, Deposit, ExtendedOrderAccepted,
-    Limits, Name, NewExtendedOrder, NewOrder, OrderId, OrderTerms, OrderTriggered, OrderType, Side,
-    TimeAdvanced, TimeInForce, Trade, TriggerSource,
+    AccountId, AdvanceTime, CancelReason, CommandKind, CreateAccount, CreateAsset, CreateInstrument, Deposit,
+    ExtendedOrderAccepted, Limits, MAX_LIST_ORDERS, Name, NewExtendedOrder, NewOrder, NewOrderList,
+    OrderCanceled, OrderId, OrderTerms, OrderTriggered, OrderType, Side, TimeAdvanced, TimeInForce, Trade,
+    TriggerSource,
 };
 use testkit::RecordBytes;
+use zerocopy::IntoBytes;
 
 const FILLS_PER_COMMAND: u32 = 100;
 
@@ -29,6 +32,19 @@ impl<M: StateMachine> Play<M> {
         let context = Context { sequence: self.sequence, ..Context::default() };
         self.events.clear();
         step(&mut self.machine, RecordBytes::new(&context, body).record(), &mut self.events);
+    }
+
+    /// As large a batch as there is, of equal orders.
+    fn batch(&mut self, account: u32, order: &NewExtendedOrder) {
+        let (account, count) = (AccountId(account), MAX_LIST_ORDERS);
+        let head = NewOrderList { account, count, list_type: 0, reserved: [0; 7] };
+        let orders = order.as_bytes().repeat(count as usize);
+        self.sequence += 1;
+        let context = Context { sequence: self.sequence, ..Context::default() };
+        let body = [head.as_bytes(), &orders].concat();
+        self.events.clear();
+        let record = RecordBytes::raw(&context, CommandKind::NewOrderList.code(), 1, &body);
+        step(&mut self.machine, record.record(), &mut self.events);
     }
 
     fn all<T: Body>(&self) -> Vec<T> {
@@ -124,4 +140,39 @@ fn a_thousand_stops_on_the_naive_exchange() {
 fn ten_thousand_stops_on_the_fast_exchange() {
     let machine: Exchange = Exchange::new(limits(10_000)).expect("good limits");
     cascade(machine, 10_000);
+}
+
+/// The batch's events used to be as many as those of all its orders alone, which no buffer has room for.
+fn batch_of_aggressors<M: StateMachine>(machine: M) {
+    let mut play = Play::new(machine);
+    play.set_the_stage();
+    let lots = i64::from(FILLS_PER_COMMAND);
+    for _ in 0..3 * FILLS_PER_COMMAND {
+        play.order(2, Side::Sell, 1, 0);
+    }
+    let order = NewOrder {
+        price_ticks: 101,
+        quantity_lots: lots,
+        account: AccountId(3),
+        instrument: 1,
+        side: Side::Buy.code(),
+        order_type: OrderType::Limit.code(),
+        time_in_force: TimeInForce::ImmediateOrCancel.code(),
+        ..NewOrder::default()
+    };
+    play.batch(3, &NewExtendedOrder { order, terms: OrderTerms::default() });
+    assert_eq!(play.all::<Trade>().len(), FILLS_PER_COMMAND as usize);
+    let canceled = play.all::<OrderCanceled>();
+    assert_eq!(canceled.len() as u32, MAX_LIST_ORDERS - 1);
+    assert!(canceled.iter().all(|it| it.reason == CancelReason::FillLimit.code() && it.leaves_lots == lots));
+    // The next command has as much as ever.
+    play.send(&NewExtendedOrder { order, terms: OrderTerms::default() });
+    assert_eq!(play.all::<Trade>().len(), FILLS_PER_COMMAND as usize);
+}
+
+#[test]
+fn a_batch_takes_no_more_than_a_command_may() {
+    let machine: Exchange = Exchange::new(limits(4_000)).expect("good limits");
+    batch_of_aggressors(machine);
+    batch_of_aggressors(NaiveExchange::new(limits(4_000)));
 }

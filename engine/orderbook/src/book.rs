@@ -156,11 +156,19 @@ pub trait Book {
     /// the slices that it may take (`docs/exchange.md`, "available").
     fn available(&self, table: &OrderTable, taker: &Taker, wanted_lots: QuantityLots) -> QuantityLots;
 
-    /// What `quantity_lots` would cost a taker on `side`, own orders and reserves included, without a limit price.
-    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost;
+    /// What `quantity_lots` would cost a taker on `side`, own orders and reserves included, without a limit price, of the first
+    /// `max_orders` that it meets: what it costs is what is looked at.
+    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots, max_orders: u32) -> Cost;
 
     /// The price levels of a side, best first.
     fn levels<'a>(&'a self, table: &'a OrderTable, side: Side) -> impl Iterator<Item = PriceLevel> + 'a;
+
+    /// What each price of a side offers, best first: all that is left of its orders, reserves included.
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a;
 
     /// Slots of the orders at a price, oldest first; empty if there is no such level.
     fn queue<'a>(

@@ -219,15 +219,16 @@ impl Book for NaiveBook {
         lots.min(wanted_lots)
     }
 
-    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost {
+    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots, max_orders: u32) -> Cost {
         let mut cost = Cost::default();
-        for (price_ticks, queue) in self.queues(side.opposite()) {
-            for &slot in queue {
-                let offered_lots = table.slots.entry(slot).leaves_lots + reserve_lots(table, slot);
-                let lots = offered_lots.min(quantity_lots - cost.available_lots);
-                cost.available_lots += lots;
-                cost.ticks_times_lots += i128::from(lots) * i128::from(price_ticks);
-            }
+        let queues = self.queues(side.opposite());
+        let orders =
+            queues.flat_map(|(price_ticks, queue)| queue.iter().map(move |&slot| (price_ticks, slot)));
+        for (price_ticks, slot) in orders.take(max_orders as usize) {
+            let offered_lots = table.slots.entry(slot).leaves_lots + reserve_lots(table, slot);
+            let lots = offered_lots.min(quantity_lots - cost.available_lots);
+            cost.available_lots += lots;
+            cost.ticks_times_lots += i128::from(lots) * i128::from(price_ticks);
         }
         cost
     }
@@ -238,6 +239,15 @@ impl Book for NaiveBook {
             quantity_lots: queue.iter().map(|&slot| table.slots.entry(slot).leaves_lots).sum(),
             orders: queue.len() as u32,
         })
+    }
+
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+        let offered = move |&slot: &u32| table.slots.entry(slot).leaves_lots + reserve_lots(table, slot);
+        self.queues(side).map(move |(price_ticks, queue)| (price_ticks, queue.iter().map(offered).sum()))
     }
 
     fn queue<'a>(

@@ -131,17 +131,18 @@ impl Book for OrderBook {
         lots.min(wanted_lots)
     }
 
-    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots) -> Cost {
+    fn cost(&self, table: &OrderTable, side: Side, quantity_lots: QuantityLots, max_orders: u32) -> Cost {
         let maker_side = side.opposite();
-        let mut cost = Cost::default();
+        let (mut cost, mut orders_left) = (Cost::default(), max_orders);
         for (key, level) in Walk::new(self.side(maker_side), &table.far) {
-            let offered_lots = level.quantity_lots + reserve_lots(&table.slots, level);
+            if cost.available_lots == quantity_lots || orders_left == 0 {
+                break;
+            }
+            let offered_lots = offered_lots(&table.slots, level, orders_left);
+            orders_left = orders_left.saturating_sub(level.orders);
             let lots = offered_lots.min(quantity_lots - cost.available_lots);
             cost.available_lots += lots;
             cost.ticks_times_lots += i128::from(lots) * i128::from(price_of(maker_side, key));
-            if cost.available_lots == quantity_lots {
-                break;
-            }
         }
         cost
     }
@@ -152,6 +153,15 @@ impl Book for OrderBook {
             quantity_lots: level.quantity_lots,
             orders: level.orders,
         })
+    }
+
+    fn offers<'a>(
+        &'a self,
+        table: &'a OrderTable,
+        side: Side,
+    ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
+        let levels = Walk::new(self.side(side), &table.far);
+        levels.map(move |(key, level)| (price_of(side, key), offered_lots(&table.slots, level, level.orders)))
     }
 
     fn queue<'a>(
@@ -184,12 +194,13 @@ impl Book for OrderBook {
     }
 }
 
-/// What is behind a level's orders.
-fn reserve_lots(slots: &Slots, level: &Level) -> QuantityLots {
-    if level.reserve_orders == 0 {
-        return 0;
+/// What the first orders of a level offer with their reserves. The queue is walked only where the total does not say it.
+fn offered_lots(slots: &Slots, level: &Level, max_orders: u32) -> QuantityLots {
+    if level.reserve_orders == 0 && level.orders <= max_orders {
+        return level.quantity_lots;
     }
-    queue_of(slots, level).map(|slot| slots.reserve_lots(slot)).sum()
+    let first = queue_of(slots, level).take(max_orders as usize);
+    first.map(|slot| slots.entry(slot).leaves_lots + slots.reserve_lots(slot)).sum()
 }
 
 fn check_level(slots: &Slots, side: Side, price_ticks: PriceTicks, level: &Level) {

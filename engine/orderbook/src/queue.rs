@@ -232,10 +232,9 @@ pub(crate) fn count_reserves(
     for slot in queue_of(slots, level) {
         // An own order that stops the match has stopped the count; one that is removed takes its reserve with it.
         let own = slots.entry(slot).account == taker.account;
-        if !own || taker.self_trade_prevention == SelfTradePrevention::Allow {
-            if slots.reserve_lots(slot) > 0 {
-                reserves.add(&slots.reserve(slot));
-            }
+        let is_removed = own && taker.self_trade_prevention != SelfTradePrevention::Allow;
+        if !is_removed && slots.reserve_lots(slot) > 0 {
+            reserves.add(&slots.reserve(slot));
         }
     }
     let lots = reserves.sure_lots(wanted_lots, fills_left);

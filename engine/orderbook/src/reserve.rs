@@ -135,6 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sure_of_reserves_is_what_the_worst_order_of_slices_gives() {
+        let mut reserves = Reserves::default();
+        assert_eq!(reserves.sure_lots(9, &mut 0), 0);
+        let slices_of_three = Reserve { lots: 10, least_lots: 3, most_lots: 5, random: 0 };
+        reserves.add(&slices_of_three);
+        reserves.add(&Reserve { lots: 100, least_lots: 50, most_lots: 50, random: 0 });
+        assert_eq!(reserves.lots, 110);
+        let sure =
+            |wanted_lots, mut fills_left| (reserves.sure_lots(wanted_lots, &mut fills_left), fills_left);
+        // All slices: 4 of the one and 2 of the other.
+        assert_eq!([sure(110, 6), sure(110, 9)], [(110, 0), (110, 3)]);
+        // 4 lots come within two slices of three lots and a last one of each order.
+        assert_eq!([sure(4, 4), sure(4, 5)], [(110, 0), (110, 1)]);
+        // Too few: each order's last slice may be of one lot, all others are of three at least.
+        assert_eq!([sure(110, 5), sure(110, 3), sure(110, 2), sure(4, 0)], [(9, 5), (3, 3), (0, 2), (0, 0)]);
+    }
+
+    #[test]
     #[should_panic(expected = "out of range")]
     fn slices_of_nothing_stop_the_process() {
         Reserve { lots: 1, least_lots: 0, most_lots: 1, random: 0 }.check();

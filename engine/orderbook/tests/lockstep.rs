@@ -268,9 +268,10 @@ impl<B: Book> Desk<B> {
                 self.meet(*slot, taker)
             }
             Operation::Ask(taker) => {
-                let cost = self.book.cost(&self.table, taker.side, taker.quantity_lots);
+                let cost = self.book.cost(&self.table, taker.side, taker.quantity_lots, taker.max_fills);
                 let available_lots = self.book.available(&self.table, taker, taker.quantity_lots);
-                format!("{cost:?} {available_lots}")
+                let offers: Vec<_> = self.book.offers(&self.table, taker.side).collect();
+                format!("{cost:?} {available_lots} {offers:?}")
             }
         };
         format!("{seen} {:?}", std::mem::take(&mut self.heard))

@@ -65,7 +65,7 @@ fn enter_or_cancel(
         Taker { account, side, limit: Some(price), quantity_lots, self_trade_prevention, max_fills: 100 };
     let available_lots = book.available(table, &taker, quantity_lots);
     assert!(
-        available_lots <= book.cost(table, side, quantity_lots).available_lots,
+        available_lots <= book.cost(table, side, quantity_lots, 100).available_lots,
         "what is available is offered"
     );
     let execution = book.execute(table, &taker, &mut Ignore);

@@ -93,7 +93,7 @@ impl Default for Limits {
             accounts: 10_000,
             balances: 50_000,
             orders: 100_000,
-            fills_per_command: 4_096,
+            fills_per_command: 1_024,
             positions: 50_000,
             recent_client_ids: 65_536,
         }

@@ -1,5 +1,7 @@
 //! A block: the fields that a header, trailer, message or repeating group may hold, found by tag in one look-up.
 
+use super::{Definition, Kind, NO_SET};
+
 /// No group starts at this field.
 pub(crate) const NO_GROUP: u16 = u16::MAX;
 
@@ -10,13 +12,16 @@ pub(crate) struct Slot {
     pub(crate) tag: u16,
     /// Place in the block; the required fields come first.
     pub(crate) ordinal: u16,
-    /// Index of the definition.
-    pub(crate) definition: u16,
     /// Index of the group that the field counts, or [`NO_GROUP`].
     pub(crate) group: u16,
+    /// Index of the field's value set, or [`NO_SET`]. Like `kind` a copy from its definition, so that a check touches one place a
+    /// field.
+    pub(crate) set: u16,
+    /// What its type asks of a value.
+    pub(crate) kind: Kind,
 }
 
-const EMPTY: Slot = Slot { tag: 0, ordinal: 0, definition: 0, group: NO_GROUP };
+const EMPTY: Slot = Slot { tag: 0, ordinal: 0, group: NO_GROUP, set: NO_SET, kind: Kind::Text };
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -36,7 +41,7 @@ pub(crate) struct Block {
 #[derive(Clone, Copy)]
 pub(super) struct Member {
     pub(super) tag: u16,
-    pub(super) definition: u16,
+    pub(super) definition: Definition,
     pub(super) group: u16,
     pub(super) required: bool,
 }
@@ -65,8 +70,8 @@ impl Block {
             while block.slots[at].tag != 0 {
                 at = (at + 1) & (block.slots.len() - 1);
             }
-            block.slots[at] =
-                Slot { tag: it.tag, ordinal: ordinal as u16, definition: it.definition, group: it.group };
+            let Definition { kind, set } = it.definition;
+            block.slots[at] = Slot { tag: it.tag, ordinal: ordinal as u16, group: it.group, set, kind };
         }
         block
     }
@@ -109,11 +114,14 @@ mod tests {
         fn finds_what_is_in_it_and_nothing_else(tags in proptest::collection::vec(1u16..=u16::MAX, 1..200), other in 0u32..200_000) {
             let members: Vec<Member> = tags
                 .iter()
-                .map(|&tag| Member { tag, definition: tag, group: NO_GROUP, required: tag % 3 == 0 })
+                .map(|&tag| {
+                    let definition = Definition { kind: Kind::Text, set: tag };
+                    Member { tag, definition, group: NO_GROUP, required: tag % 3 == 0 }
+                })
                 .collect();
             let block = Block::new(&members);
             for &tag in &tags {
-                prop_assert_eq!(block.find(u32::from(tag)).map(|it| it.definition), Some(tag));
+                prop_assert_eq!(block.find(u32::from(tag)).map(|it| it.set), Some(tag));
             }
             prop_assert_eq!(block.find(other).is_some(), u16::try_from(other).is_ok_and(|it| tags.contains(&it)));
             for (at, &tag) in block.required.iter().enumerate() {

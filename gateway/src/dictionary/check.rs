@@ -376,13 +376,10 @@ impl Dictionary {
         if value.is_empty() {
             return switches.validate_fields_have_values.then_some(Reason::NoValue);
         }
-        let definition = self.definitions[usize::from(slot.definition)];
-        if !definition.kind.fits(value) {
+        if !slot.kind.fits(value) {
             return Some(Reason::DataFormat);
         }
-        if definition.set != NO_SET
-            && !self.sets[usize::from(definition.set)].contains(definition.kind, value)
-        {
+        if slot.set != NO_SET && !self.sets[usize::from(slot.set)].contains(slot.kind, value) {
             return Some(Reason::Value);
         }
         None

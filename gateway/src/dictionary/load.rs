@@ -77,8 +77,8 @@ impl Reader {
     }
 
     fn member(&self, tag: u16, group: u16, required: bool) -> Member {
-        let definition = self.by_tag[usize::from(tag)].checked_sub(1).expect("a defined tag");
-        Member { tag, definition, group, required }
+        let at = self.by_tag[usize::from(tag)].checked_sub(1).expect("a defined tag");
+        Member { tag, definition: self.definitions[usize::from(at)], group, required }
     }
 
     fn members<'a>(&self, words: impl Iterator<Item = &'a str>) -> Vec<Member> {

@@ -34,7 +34,7 @@ pub(crate) const NO_SET: u16 = u16::MAX;
 
 /// One version's tables. See the module's documentation.
 pub struct Dictionary {
-    /// By [`Slot::definition`].
+    /// By `by_tag`.
     pub(crate) definitions: Vec<Definition>,
     /// Tag to definition plus 1; 0 is undefined.
     by_tag: Vec<u16>,

@@ -20,12 +20,11 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn value(&mut self, slot: Slot) -> Vec<u8> {
-        let definition = self.dictionary.definitions[usize::from(slot.definition)];
-        if definition.set != NO_SET {
+        if slot.set != NO_SET {
             let choice = self.random.random_range(0..1000);
-            return self.dictionary.sets[usize::from(definition.set)].pick(choice);
+            return self.dictionary.sets[usize::from(slot.set)].pick(choice);
         }
-        let choices: &[&str] = match definition.kind {
+        let choices: &[&str] = match slot.kind {
             Kind::Text | Kind::Several => &["text", "two words", "\u{e9}=|", "x"],
             Kind::Char => &["a", "9"],
             Kind::Integer => &["-3", "0", "17"],
@@ -73,8 +72,7 @@ impl Maker<'_> {
             let value = self.value(slot);
             return fields.push((u32::from(slot.tag), value));
         }
-        let definition = self.dictionary.definitions[usize::from(slot.definition)];
-        let set = self.dictionary.sets.get(usize::from(definition.set));
+        let set = self.dictionary.sets.get(usize::from(slot.set));
         let mut instances = if depth > 2 { 0 } else { self.random.random_range(0..3usize) };
         while set.is_some_and(|set| !set.contains(Kind::Text, instances.to_string().as_bytes())) {
             instances += 1;

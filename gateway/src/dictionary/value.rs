@@ -1,6 +1,6 @@
 //! Formats and value sets of fields.
 
-use crate::fix::{is_date, is_decimal, is_integer, is_time_of_day, parse_number, parse_utc_timestamp};
+use crate::fix::{is_date, is_decimal, is_integer, is_time_of_day, is_utc_timestamp, parse_number};
 
 /// What a field's type asks of its value. Types whose values are free text, or that FIX does not pin down, are
 /// [`Kind::Text`].
@@ -51,7 +51,7 @@ impl Kind {
             Self::Natural => parse_number(value).is_some(),
             Self::Decimal => is_decimal(value),
             Self::Boolean => matches!(value, b"Y" | b"N"),
-            Self::Timestamp => parse_utc_timestamp(value).is_some(),
+            Self::Timestamp => is_utc_timestamp(value),
             Self::Date => is_date(value),
             Self::TimeOfDay => is_time_of_day(value),
             Self::MonthYear => is_month_year(value),

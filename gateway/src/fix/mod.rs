@@ -11,6 +11,7 @@ pub use decode::{Field, FieldIndex, Frame, Message, find_frame};
 pub use encode::{MessageWriter, SOH};
 pub use number::{is_decimal, is_integer, parse_number};
 pub use time::{
-    Precision, UtcText, format_utc, format_utc_millis, is_date, is_time_of_day, parse_utc_timestamp,
+    Precision, UtcText, format_utc, format_utc_millis, is_date, is_time_of_day, is_utc_timestamp,
+    parse_utc_timestamp,
 };
 pub use version::Version;

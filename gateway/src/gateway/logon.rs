@@ -153,6 +153,7 @@ impl Gateway {
             // The client may have gone.
             let Some((link, pending)) = found else { continue };
             self.link(link).stalled = true;
+            self.touch_link(link);
             let mut index = FieldIndex::new();
             let message = index.parse(&pending.message).expect("it was parsed before");
             if !right {
@@ -185,6 +186,7 @@ impl Gateway {
             Verdict::Handled | Verdict::Application => {
                 self.counters.logons += 1;
                 self.note_attempt_of(link, client, true, how, now_ns);
+                self.activity.clients.insert(client);
                 self.clients[client].link = Some(link);
                 self.link(link).client = Some(client);
             }

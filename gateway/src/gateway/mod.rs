@@ -5,6 +5,7 @@
 //! ([`Gateway::on_tick`]), then [`Gateway::commit`]; only after it has returned `true` may what stands in
 //! [`Gateway::output`] be sent.
 
+mod activity;
 mod client;
 mod logon;
 mod order_entry;
@@ -23,6 +24,7 @@ use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
 use crate::session::{Session, Verdict};
 use crate::store::{Store, StoreError};
 use crate::transport::Security;
+use activity::Activity;
 use client::Client;
 
 /// Where commands go: a ring to the sequencer.
@@ -150,6 +152,7 @@ pub struct Gateway {
     attempts: Vec<Attempt>,
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: Vec<Throttle>,
+    activity: Activity,
 }
 
 impl Gateway {
@@ -206,6 +209,7 @@ impl Gateway {
             lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
+            activity: Activity::default(),
             config,
         })
     }
@@ -269,6 +273,7 @@ impl Gateway {
             self.applied = header.sequence;
             if let Some(client) = client {
                 self.clients[client].finish_request();
+                self.activity.clients.insert(client);
             }
             if self.store.pending_bytes() > 1 << 20 {
                 self.commit()?;
@@ -298,6 +303,7 @@ impl Gateway {
 
     fn write_report(&mut self, report: &Report, now_ns: u64) {
         self.counters.reports += 1;
+        self.activity.clients.insert(report.session());
         let session = &mut self.clients[report.session()].session;
         let catalog = &self.orders.catalog;
         match report {
@@ -321,8 +327,9 @@ impl Gateway {
         if self.current.is_some() {
             return Ok(false);
         }
-        for (index, client) in self.clients.iter_mut().enumerate() {
-            self.store.next_in_is(index, client.processed_in());
+        // Only what has been active can have received anything.
+        for client in self.activity.clients.iter() {
+            self.store.next_in_is(client, self.clients[client].processed_in());
         }
         self.store.commit(self.applied.max(self.store.applied()), false)?;
         Ok(true)
@@ -426,6 +433,7 @@ impl Gateway {
             self.reset(client);
         }
         self.clients[client].link = None;
+        self.activity.clients.insert(client);
         self.link(link).wire.append(&mut wire);
     }
 
@@ -436,6 +444,7 @@ impl Gateway {
 
     fn close(&mut self, link: LinkId, reason: &'static str) {
         self.detach(link);
+        self.activity.links.insert(link);
         let link = self.link(link);
         link.closing = Some(reason);
         link.pending = None;
@@ -448,6 +457,7 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn receive(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.touch_link(link);
         let mut index = std::mem::take(&mut self.index);
         let mut input = std::mem::take(self.input(link));
         let result = self.receive_all(link, &input, &mut index, now_ns, port);
@@ -569,39 +579,6 @@ impl Gateway {
         Ok(Flow::Next)
     }
 
-    /// Time has passed: timeouts, heartbeats, requests that waited.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
-        self.finish_logons(now_ns);
-        for link in 0..self.links.len() {
-            let Some(open) = &self.links[link] else { continue };
-            if open.closing.is_some() {
-                continue;
-            }
-            let Some(client) = open.client else {
-                let waited_ns = now_ns.saturating_sub(open.opened_ns);
-                if waited_ns >= self.config.limits.logon_timeout_ns {
-                    self.close(link, "no Logon in time");
-                }
-                continue;
-            };
-            let session = &mut self.clients[client].session;
-            if let Verdict::Disconnect(reason) = session.on_tick(now_ns, &mut self.store)? {
-                self.close(link, reason);
-            } else if session.wire().len() > self.config.limits.output_bytes {
-                self.counters.slow_consumers += 1;
-                session.wire().clear();
-                self.close(link, "slow consumer: too many bytes not read");
-            }
-        }
-        for client in 0..self.clients.len() {
-            self.release_parked(client, now_ns, port);
-        }
-        Ok(())
-    }
-
     /// Says goodbye to everybody with `text`, and takes no more connections. Go on with duty cycles until
     /// [`Gateway::is_drained`]; whoever does not answer is disconnected after the logout timeout.
     pub fn begin_shutdown(&mut self, text: &str, now_ns: u64) {
@@ -609,7 +586,8 @@ impl Gateway {
         for link in 0..self.links.len() {
             match self.links[link].as_ref().map(|link| link.client) {
                 Some(Some(client)) => {
-                    self.clients[client].session.begin_logout(text, now_ns, &mut self.store)
+                    self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
+                    self.activity.clients.insert(client);
                 }
                 Some(None) => self.close(link, "shutting down"),
                 None => {}

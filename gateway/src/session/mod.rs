@@ -88,6 +88,21 @@ enum Phase {
     },
 }
 
+/// What the time can bring to a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// Our Logout was not answered in time.
+    LogoutUnanswered,
+    /// The interval of its schedule has ended.
+    SessionOver,
+    /// Nothing was received, not even an answer to a TestRequest.
+    Silence,
+    /// Nothing was received for more than an interval.
+    TestRequest,
+    /// Nothing was sent for an interval.
+    Heartbeat,
+}
+
 /// Who is at both ends of a session, and how they speak.
 struct Identity {
     ours: Vec<u8>,
@@ -275,44 +290,64 @@ impl Session {
         self.settings.reset_on_disconnect || (self.settings.reset_on_logout && was_logging_out)
     }
 
+    /// What the time has brought.
+    fn due(&self, now_ns: u64, store: &Store) -> Option<Due> {
+        match self.phase {
+            Phase::Offline => return None,
+            Phase::LoggingOut { since_ns } => {
+                let waited_ns = now_ns.saturating_sub(since_ns);
+                return (waited_ns >= self.logout_timeout_ns).then_some(Due::LogoutUnanswered);
+            }
+            Phase::Online if self.is_out_of_schedule(now_ns, store) => return Some(Due::SessionOver),
+            Phase::Online if self.heartbeat_ns == 0 => return None,
+            Phase::Online => {}
+        }
+        // 1.2 and 2.4 intervals of silence, as QuickFIX has it: the interval plus "a reasonable transmission time".
+        let silence_ns = now_ns.saturating_sub(self.last_received_ns);
+        if silence_ns >= self.heartbeat_ns / 5 * 12 {
+            Some(Due::Silence)
+        } else if self.test_request_open {
+            None
+        } else if silence_ns >= self.heartbeat_ns / 5 * 6 {
+            Some(Due::TestRequest)
+        } else {
+            (now_ns.saturating_sub(self.last_sent_ns) >= self.heartbeat_ns).then_some(Due::Heartbeat)
+        }
+    }
+
+    /// Whether [`Session::on_tick`] would find something to do, or there is something to send.
+    #[must_use]
+    pub fn has_due(&self, now_ns: u64, store: &Store) -> bool {
+        !self.wire.is_empty() || self.is_busy() || self.due(now_ns, store).is_some()
+    }
+
+    /// Whether it has to go on with something without hearing anything new: a resend, or a gap that is asked for in parts.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.resends.is_empty() || self.gap_to != 0
+    }
+
     /// Time has passed: heartbeats, test requests, timeouts, and the next part of a long resend.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn on_tick(&mut self, now_ns: u64, store: &mut Store) -> io::Result<Verdict> {
-        match self.phase {
-            Phase::Offline => return Ok(Verdict::Handled),
-            Phase::LoggingOut { since_ns } => {
-                let waited_ns = now_ns.saturating_sub(since_ns);
-                let late = waited_ns >= self.logout_timeout_ns;
-                return Ok(if late { Verdict::Disconnect("Logout not answered") } else { Verdict::Handled });
+        if self.phase == Phase::Online && !self.is_out_of_schedule(now_ns, store) {
+            self.pump_resends(now_ns, store)?;
+            self.ask_next_chunk(now_ns, store);
+        }
+        match self.due(now_ns, store) {
+            None => {}
+            Some(Due::LogoutUnanswered) => return Ok(Verdict::Disconnect("Logout not answered")),
+            Some(Due::Silence) => return Ok(Verdict::Disconnect("no answer to TestRequest")),
+            Some(Due::SessionOver) => self.begin_logout("the session's time is over", now_ns, store),
+            Some(Due::TestRequest) => {
+                self.send_admin(b"1", now_ns, store, |writer| {
+                    writer.bytes(crate::fix::tags::TEST_REQ_ID, b"TEST");
+                });
+                self.test_request_open = true;
             }
-            Phase::Online => {}
-        }
-        if self.is_out_of_schedule(now_ns, store) {
-            self.begin_logout("the session's time is over", now_ns, store);
-            return Ok(Verdict::Handled);
-        }
-        self.pump_resends(now_ns, store)?;
-        self.ask_next_chunk(now_ns, store);
-        if self.heartbeat_ns == 0 {
-            return Ok(Verdict::Handled);
-        }
-        // 1.2 and 2.4 intervals of silence, as QuickFIX has it: the interval plus "a reasonable transmission time".
-        let silence_ns = now_ns.saturating_sub(self.last_received_ns);
-        if silence_ns >= self.heartbeat_ns / 5 * 12 {
-            return Ok(Verdict::Disconnect("no answer to TestRequest"));
-        }
-        if self.test_request_open {
-            return Ok(Verdict::Handled);
-        }
-        if silence_ns >= self.heartbeat_ns / 5 * 6 {
-            self.send_admin(b"1", now_ns, store, |writer| {
-                writer.bytes(crate::fix::tags::TEST_REQ_ID, b"TEST");
-            });
-            self.test_request_open = true;
-        } else if now_ns.saturating_sub(self.last_sent_ns) >= self.heartbeat_ns {
-            self.send_admin(b"0", now_ns, store, |_| {});
+            Some(Due::Heartbeat) => self.send_admin(b"0", now_ns, store, |_| {}),
         }
         Ok(Verdict::Handled)
     }

@@ -187,6 +187,7 @@ impl FileUser {
             permissions: permissions.map_err(|reason| ("permissions", reason))?,
             throttle: self.throttle.map(FileThrottle::limits).unwrap_or_default(),
             firm: self.firm.clone(),
+            certificate: None,
         })
     }
 }

@@ -71,3 +71,23 @@ pub fn empty_exchange(dir: &Path) -> Result<Exchange, Failure> {
     };
     Exchange::new(limits).map_err(Failure::system)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sync_idle(config: &PipelineConfig) -> IdleStrategy {
+        config.threads.iter().find(|thread| thread.agents == [AgentName::Sync]).unwrap().idle
+    }
+
+    #[test]
+    fn the_sync_thread_looks_often_enough_to_keep_the_wait() {
+        let mut config = PipelineConfig::default();
+        set_batch(&mut config, JournalBatch { bytes: 5000, wait_us: 0 });
+        assert_eq!((config.limits.journal_bytes, config.limits.journal_wait_ns), (5000, 0));
+        assert_eq!(sync_idle(&config), IdleStrategy::Park { park_ns: sequencer::SYNC_PARK_NS });
+        set_batch(&mut config, JournalBatch { bytes: 5000, wait_us: 80 });
+        assert_eq!(config.limits.journal_wait_ns, 80_000);
+        assert_eq!(sync_idle(&config), IdleStrategy::Park { park_ns: 40_000 });
+    }
+}

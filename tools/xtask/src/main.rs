@@ -40,10 +40,11 @@ struct Cli {
 /// The chores.
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Format, clippy, tests, doc tests, loom models and tidy, each with its time.
+    /// Format, clippy, tests, doc tests, lock-step, loom models and tidy, each with its time.
     #[command(after_help = "\
 Steps: fmt --check; clippy -D warnings on all targets; tests (cargo nextest where installed, else cargo test); doc
-tests; loom models of the sequencer's rings (release, in target/loom); tidy.
+tests; the exchange in lock-step with its oracle (profile lockstep; 10 million commands where CI is set, half a million
+elsewhere); loom models of the sequencer's rings (release, in target/loom); tidy.
 A test that found no recorded data prints `skipped: ...` and counts as skipped, not as passed.")]
     Ci,
     /// The rules of the tree: layers, sizes, purity, unsafe list, decisions, links, hygiene.
@@ -70,8 +71,9 @@ RIALTO_KILLS=N sets its cycles.")]
     /// Breaks the engine in known ways, one at a time, and expects a test to fail each time.
     #[command(after_help = "\
 Each mutation of engine/exchange/tests/mutants/*.txt is made to a copy of the repository in target/mutants, where the
-tests of exchange, orderbook and wallet run; nothing else is touched. Fails if all tests pass with one of them, or if
-one no longer applies or builds. Takes about a minute for each; both folders are kept for the next run.")]
+scenarios, the unit tests of its crate, the lock-step test (of a fixed seed) and then all tests of exchange, orderbook
+and wallet run until one fails; nothing else is touched. Fails if all tests pass with one of them, or if one no longer
+applies or builds. Takes ten to sixty seconds for each; both folders are kept for the next run.")]
     Mutants {
         /// Only mutations whose file or meaning contains this.
         #[arg(long, value_name = "TEXT")]

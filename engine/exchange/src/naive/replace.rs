@@ -146,7 +146,7 @@ impl NaiveExchange {
             }
         }
         let keeps_place = if old.is_in_book() {
-            new.price == old.price && new.quantity < old.quantity && it.display_lots == 0 && !old.is_pegged()
+            new.price == old.price && new.quantity < old.quantity && it.display_lots == 0
         } else {
             !new_trigger
         };
@@ -163,8 +163,9 @@ impl NaiveExchange {
         } else {
             new.reserve = (old.reserve - (old.quantity - new.quantity)).max(0);
         }
-        new.book_price = new.price;
-        if old.is_pegged() {
+        if !old.is_pegged() {
+            new.book_price = new.price;
+        } else if !keeps_place {
             let kept = if old.side == protocol::Side::Buy {
                 old.book_price.min(new.price)
             } else {

@@ -348,11 +348,17 @@ impl NaiveExchange {
 
     /// What a market buy without a worst price can cost: what is offered, as far as the order could take it.
     fn cost_of_offers(&self, it: &NewOrder) -> i128 {
-        let (mut wanted, mut quote) = (it.quantity_lots, 0);
+        let (mut wanted, mut quote, mut met) = (it.quantity_lots, 0, 0);
         for slot in self.queue(it.instrument, Side::Sell) {
             let offer = &self.orders[&slot];
-            let own = offer.account == it.account && self.passes_own(it);
-            if own || offer.is_all_or_none() && wanted < offer.leaves() {
+            if offer.is_all_or_none() && wanted < offer.leaves() {
+                continue;
+            }
+            if met == self.limits.fills_per_command {
+                break;
+            }
+            met += 1;
+            if offer.account == it.account && self.passes_own(it) {
                 continue;
             }
             let lots = wanted.min(offer.leaves());
@@ -368,15 +374,18 @@ impl NaiveExchange {
         let fee_ppm = self.markets[&order.instrument].created.taker_fee_ppm;
         let with_fee = |quote: i128| quote + part(quote, fee_ppm);
         let most = if order.quantity_lots > 0 { order.quantity_lots } else { MAX_40_BITS };
-        let (mut lots, mut quote) = (0, 0);
+        let (mut lots, mut quote, mut met) = (0, 0, 0);
         for slot in self.queue(order.instrument, Side::Sell) {
             let offer = &self.orders[&slot];
-            let own = offer.account == order.account && self.passes_own(order);
-            if own || offer.is_all_or_none() {
+            if offer.is_all_or_none() {
                 continue;
             }
-            if worst != 0 && offer.book_price > worst {
+            if worst != 0 && offer.book_price > worst || met == self.limits.fills_per_command {
                 break;
+            }
+            met += 1;
+            if offer.account == order.account && self.passes_own(order) {
+                continue;
             }
             let wanted = offer.leaves().min(most - lots);
             let covered = |more: i64| {

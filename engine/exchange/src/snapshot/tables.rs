@@ -37,17 +37,17 @@ impl<B: Book> Exchange<B> {
     }
 
     pub(super) fn write_risk(&self, out: &mut SnapshotWriter<'_>) {
-        out.count(self.risk.iter().count());
-        self.risk.iter().for_each(|limits| out.value(limits));
+        out.rows(self.risk.rows());
     }
 
     pub(super) fn read_risk(&mut self, input: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
         // One by one: their number has no limit that could be checked before they are there.
-        for number in 1..=input.count("risk limits", u32::MAX as usize)? {
-            let limits: SetRiskLimits = input.value()?;
-            require(self.risk.set(&limits) as usize == number, "risk limits twice")?;
+        for _ in 0..input.count("risk limits", usize::MAX)? {
+            let next = self.risk.rows().len() + 1;
+            let number = self.risk.set(&input.value::<SetRiskLimits>()?);
+            require(number as usize == next, "risk limits that are there twice")?;
         }
-        let known = |number: u32| number == 0 || self.risk.at(number).is_some();
+        let known = |number: u32| number as usize <= self.risk.rows().len();
         let of_instruments = self.instruments.iter().flatten().all(|it| known(it.state.risk));
         require(of_instruments, "risk limits of an instrument that are not there")
     }
@@ -70,7 +70,7 @@ impl<B: Book> Exchange<B> {
             let sound = self.wallet.is_client(account)
                 && self.has_instrument(instrument)
                 && (base.max(quote) as usize) < balances
-                && (risk == 0 || self.risk.at(risk).is_some())
+                && risk as usize <= self.risk.rows().len()
                 && self.positions.find(account, instrument).is_none();
             require(sound, "a position that cannot be")?;
             let (base, quote) = (BalanceSlot::from_bits(base), BalanceSlot::from_bits(quote));

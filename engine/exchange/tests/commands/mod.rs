@@ -14,6 +14,22 @@ use zerocopy::IntoBytes;
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
+/// Numbers at which a sum or a product overflows, or a range ends.
+const EXTREMES: [i64; 12] = [
+    0,
+    1,
+    -1,
+    i64::MIN,
+    i64::MAX,
+    MAX_PRICE_TICKS,
+    MAX_PRICE_TICKS + 1,
+    1 << 32,
+    u32::MAX as i64,
+    MAX_AMOUNT_MINOR,
+    MAX_AMOUNT_MINOR + 1,
+    -MAX_PRICE_TICKS,
+];
+
 /// What a generated order was, so that later commands can name it. It may have ended since.
 #[derive(Clone, Copy)]
 pub struct Known {
@@ -93,7 +109,7 @@ impl Commands {
         self.sequence += 1 + self.random.below(2);
         let source = Source { gateway: self.random.below(3) as u16, session: self.random.below(9) as u16 };
         self.now_ns += match self.random.below(100) {
-            0 => DAY_NS,
+            0 => self.random.pick(&[DAY_NS, DAY_NS, DAY_NS, 29 * DAY_NS, 30 * DAY_NS, 31 * DAY_NS]),
             1..=3 => self.random.below(1_000_000),
             4..=40 => 0,
             _ => self.random.below(1_000),
@@ -214,8 +230,13 @@ impl Commands {
         }
     }
 
-    /// The next command of a wild stream.
+    /// The next command of a wild stream; sometimes one that has been damaged on its way.
     pub fn draw(&mut self) -> RecordBytes {
+        let command = self.draw_sound();
+        if self.random.one_in(50) { self.damaged(&command) } else { command }
+    }
+
+    fn draw_sound(&mut self) -> RecordBytes {
         match self.random.below(200) {
             0..=3 => self.administration(),
             4..=5 => self.garbage(),
@@ -365,6 +386,33 @@ impl Commands {
                 RecordBytes::new(&self.context(), &create)
             }
         }
+    }
+
+    /// A command with a few of its bytes, or numbers of eight bytes, changed, or of another length.
+    pub fn damaged(&mut self, command: &RecordBytes) -> RecordBytes {
+        let record = command.record();
+        let (header, mut body) = (*record.header(), record.body().to_vec());
+        if body.is_empty() {
+            return command.clone();
+        }
+        for _ in 0..self.random.within(1, 3) {
+            let at = self.random.below(body.len() as u64) as usize;
+            match self.random.below(4) {
+                0 => body[at] ^= 1 << self.random.below(8),
+                1 => body[at] = self.random.pick(&[0, 1, 2, 255]),
+                2 => body[at] = self.random.bits() as u8,
+                _ => {
+                    let word = self.random.pick(&EXTREMES).to_le_bytes();
+                    body.iter_mut().skip(at / 8 * 8).zip(word).for_each(|(byte, new)| *byte = new);
+                }
+            }
+        }
+        match self.random.below(30) {
+            0 => body.truncate(body.len() - 8),
+            1 => body.extend([0; 8]),
+            _ => {}
+        }
+        RecordBytes::raw(&self.context(), header.kind, header.schema_version, &body)
     }
 
     /// Records of unknown kinds, versions or sizes, and known ones with random bytes in them.

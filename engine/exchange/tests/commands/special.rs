@@ -2,10 +2,10 @@
 
 use machine::Body;
 use protocol::{
-    AccountId, AdvanceTime, BustTrade, CommandKind, FeeTier, MAX_PRICE_TICKS, MassCancel, NewExtendedOrder,
-    NewOrder, NewOrderList, OrderTerms, ReplaceExtendedOrder, ReplaceOrder, SetAccountOptions,
-    SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable,
-    SetTimetable, TickRow,
+    AccountId, AdvanceTime, BustTrade, ClientOrderId, CommandKind, FeeTier, MAX_PRICE_TICKS, MassCancel,
+    NewExtendedOrder, NewOrder, NewOrderList, OrderTerms, ReplaceExtendedOrder, ReplaceOrder,
+    SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits,
+    SetTickTable, SetTimetable, TickRow,
 };
 use testkit::RecordBytes;
 use zerocopy::IntoBytes;
@@ -80,7 +80,8 @@ impl Commands {
             }
             _ => {}
         }
-        if order.time_in_force < 2 && terms.trigger == 0 && self.random.one_in(3) || self.random.one_in(30) {
+        let dated = order.time_in_force < 2 && (terms.trigger == 0 || self.random.one_in(2));
+        if dated && self.random.one_in(3) || self.random.one_in(30) {
             order.time_in_force = 6;
             terms.expire_time_ns = self.later(5_000);
         }
@@ -181,6 +182,12 @@ impl Commands {
                 orders = orders.repeat(20);
                 head.count = orders.len() as u32;
             }
+            // More than the fills of a command suffice for.
+            5..=9 if list_type == 0 => {
+                orders = orders.repeat(8);
+                orders.iter_mut().for_each(|order| order.order.client_order_id = ClientOrderId::NONE);
+                head.count = orders.len() as u32;
+            }
             _ => {}
         }
         let mut body = head.as_bytes().to_vec();
@@ -212,6 +219,11 @@ impl Commands {
         }
         if self.random.one_in(6) {
             (limit.order.time_in_force, limit.terms.expire_time_ns) = (6, self.later(5_000));
+        }
+        match self.random.below(10) {
+            0 => limit.terms.minimum_lots = 1 + self.random.below(3) as i64,
+            1 => limit.terms.display_lots = self.quantity(),
+            _ => {}
         }
         vec![limit, stop]
     }
@@ -304,14 +316,14 @@ impl Commands {
     /// What an operator sets.
     pub fn setting(&mut self) -> RecordBytes {
         match self.random.below(100) {
-            0..=9 => self.account_status(),
-            10..=21 => self.account_options(),
-            22..=35 => self.risk_limits(),
-            36..=57 => self.rules(),
-            58..=63 => self.tick_table(),
-            64..=73 => self.fee_schedule(),
-            74..=80 => self.timetable(),
-            81..=92 => self.phase(),
+            0..=7 => self.account_status(),
+            8..=19 => self.account_options(),
+            20..=31 => self.risk_limits(),
+            32..=51 => self.rules(),
+            52..=56 => self.tick_table(),
+            57..=66 => self.fee_schedule(),
+            67..=72 => self.timetable(),
+            73..=83 => self.phase(),
             _ => self.bust(),
         }
     }

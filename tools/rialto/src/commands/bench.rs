@@ -93,6 +93,8 @@ fn measure(
     let ingress = pipeline.ingress(GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let running = pipeline.start().map_err(Failure::system)?;
+    // This thread is the client, and must see an answer when it is there: on the same terms as the pipeline's threads.
+    let _ = sequencer::ask_for_slice(sequencer::DEFAULT_SLICE_NS);
     let mut load = Load { ingress, events, running: &running, stream, answered: 0 };
     let outcome = load.measure(args, warm);
     drop(load);

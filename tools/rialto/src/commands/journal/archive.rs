@@ -14,7 +14,9 @@ pub fn run(args: &ArchiveArgs) -> Result<(), Failure> {
     let folder = DataFolder::inspect(&args.dir).map_err(Failure::system)?;
     let bar = progress_bar(0, "segments", args.json);
     bar.set_message("archiving");
-    let report = journal::archive(&folder, args.keep, &mut |report| bar.set_position(report.segments as u64));
+    let report = journal::archive(&folder, u64::MAX, args.keep, &mut |report| {
+        bar.set_position(report.segments as u64)
+    });
     bar.finish_and_clear();
     let report = report.map_err(Failure::system)?;
     if args.json {
