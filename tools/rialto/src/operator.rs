@@ -4,12 +4,14 @@
 //! It is a client of the exchange like any other, with a ring of its own (gateway 0). What exists already it learns from
 //! events, so a restart creates nothing twice.
 
+mod checkpoint;
+
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use machine::{Body, Record};
+use machine::{Body, Projection, Record};
 use protocol::{
     AccountCreated, AccountId, AdvanceTime, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited,
     EndDay, InstrumentCreated, InstrumentId, RejectReason, Rejected,
@@ -26,9 +28,11 @@ pub const GATEWAY: u16 = 0;
 /// [`Deposit::reference`] of deposits that come from the configuration.
 pub const OPENING_REFERENCE: u64 = u64::from_be_bytes(*b"OPENING\0");
 
-/// What the journal has created so far, folded from events.
-#[derive(Debug, Default)]
+/// What the journal has created so far, folded from events, or read from a checkpoint and folded from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
+    /// The last command whose events have all been folded.
+    applied_sequence: u64,
     assets: BTreeSet<u32>,
     accounts: BTreeSet<AccountId>,
     instruments: Vec<CreateInstrument>,
@@ -39,8 +43,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Folds one event.
-    pub fn apply(&mut self, event: Record<'_>) {
+    fn fold(&mut self, event: Record<'_>) {
         self.last_timestamp_ns = event.header().timestamp_ns;
         self.settings.apply(event);
         self.timekeeper.on_event(event);
@@ -92,6 +95,23 @@ impl Known {
         }
         wishes.extend(config.settings.iter().filter_map(|wanted| self.settings.missing(wanted, now_ns)));
         (wishes, warnings)
+    }
+}
+
+impl Projection for Known {
+    fn apply(&mut self, event: Record<'_>) {
+        let sequence = event.header().sequence;
+        if sequence <= self.applied_sequence {
+            return;
+        }
+        self.fold(event);
+        if event.is_last_event() {
+            self.applied_sequence = sequence;
+        }
+    }
+
+    fn applied_sequence(&self) -> u64 {
+        self.applied_sequence
     }
 }
 
@@ -242,8 +262,13 @@ mod tests {
     use machine::{Context, EventBuffer, Source};
 
     fn event<T: Body>(body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
+        event_of(1, body, gateway, check);
+    }
+
+    fn event_of<T: Body>(sequence: u64, body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
         let mut events = EventBuffer::with_capacity(512);
-        events.begin(&Context { source: Source { gateway, session: 0 }, ..Context::default() });
+        let source = Source { gateway, session: 0 };
+        events.begin(&Context { sequence, source, ..Context::default() });
         events.push(body);
         events.finish();
         check(events.records().next().unwrap());
@@ -264,15 +289,15 @@ mod tests {
                 name: asset.name,
                 ..Default::default()
             };
-            event(&created, GATEWAY, |event| known.apply(event));
+            event(&created, GATEWAY, |event| known.fold(event));
         }
         let changed = CreateInstrument { taker_fee_ppm: 77, ..config.instruments[0] };
-        event(&InstrumentCreated(changed), GATEWAY, |event| known.apply(event));
+        event(&InstrumentCreated(changed), GATEWAY, |event| known.fold(event));
         event(
             &Deposited { reference: 5, account: AccountId(2), asset: 1, ..Default::default() },
             1,
             |event| {
-                known.apply(event);
+                known.fold(event);
             },
         );
         let (wishes, warnings) = known.missing(&config, 0);
@@ -345,7 +370,10 @@ mod tests {
         let mut known = Known::default();
         let (wishes, _) = known.missing(&config, 0);
         assert_eq!(wishes.back().map(|wish| wish.kind), Some(protocol::SetRiskLimits::KIND));
-        event(&protocol::RiskLimitsSet(limits), GATEWAY, |event| known.apply(event));
+        event(&protocol::RiskLimitsSet(limits), GATEWAY, |event| known.fold(event));
+        event_of(7, &DayEnded::default(), 1, |event| known.apply(event));
+        event_of(7, &DayEnded::default(), 1, |event| known.apply(event));
+        assert_eq!(known.applied_sequence(), 7);
         let (wishes, _) = known.missing(&config, 0);
         assert_eq!(wishes.back().map(|wish| wish.kind), Some(Deposit::KIND));
     }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use exchange::Exchange;
 use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
-use journal::DataFolder;
-use machine::{Record, Source};
-use protocol::{AccountId, CreateAccount, Limits, Name};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
-use simulator::house::{House, HouseConfig, HouseInstrument};
+use journal::{DataFolder, Stage};
+use machine::{Projection, Record, Source};
+use protocol::{AccountId, CreateAccount, Limits, Name, Side};
+use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::snapshot::tell_skipped;
 use crate::agents::{HouseAgent, OperatorAgent};
 use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
@@ -21,6 +22,7 @@ use crate::describe;
 use crate::folder;
 use crate::operator::{self, Known, Operator, Status};
 use crate::output::{Failure, grouped, line, progress_bar};
+use crate::snapshots::Snapshotter;
 
 /// Gateway number of the FIX port.
 const FIX_GATEWAY: u16 = 1;
@@ -44,10 +46,18 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let limits = limits_in_force(&config)?;
     let acceptor = Acceptor::open(fix_config(&config)).map_err(Failure::usage)?;
     let address = acceptor.local_addr().map_err(Failure::system)?;
-    let mut edges = Edges { acceptor, house: None, known: Known::default(), failure: None };
-    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
+    let (known, unused) = Known::load(&config.data);
+    if let Some(reason) = unused {
+        eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
+    }
+    let mut edges = Edges { acceptor, house: None, known, failure: None };
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
+    let known = edges.known.clone();
     let (running, status) = start(pipeline, edges, &config, &clock)?;
+    let on = config.snapshots.is_on();
+    let snapshotter =
+        on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
     let outcome = announce_when_ready(&running, &status, &config, address, &stop)
         .and_then(|()| watch(&running, &status, &stop));
     if outcome.is_ok() {
@@ -56,6 +66,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
+    if let Some(snapshotter) = snapshotter {
+        snapshotter.stop();
+    }
     line(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
     Ok(())
 }
@@ -133,7 +146,31 @@ fn fix_config(config: &Config) -> GatewayConfig {
     gateway
 }
 
-fn house(config: &Config, demo: Demo) -> House {
+/// The house, with the orders that its maker has in the books.
+fn house(config: &Config, demo: Demo, machine: &Exchange) -> House {
+    let mut house = new_house(config, demo);
+    for it in &config.instruments {
+        if let Some(ticks) = machine.last_trade_ticks(it.instrument) {
+            house.last_traded(it.instrument, ticks);
+        }
+        for side in [Side::Buy, Side::Sell] {
+            for order in machine.orders(it.instrument, side) {
+                let quote = Quote {
+                    account: order.account,
+                    instrument: order.instrument,
+                    side,
+                    price_ticks: order.price_ticks,
+                    leaves_lots: order.leaves_lots,
+                    filled_lots: order.filled_lots,
+                };
+                house.adopt(order.order_id, quote);
+            }
+        }
+    }
+    house
+}
+
+fn new_house(config: &Config, demo: Demo) -> House {
     let instruments = config.instruments.iter().map(|it| {
         let fair_ticks = if it.reference_price_ticks > 0 { it.reference_price_ticks } else { 10_000 };
         HouseInstrument {
@@ -165,18 +202,20 @@ struct Edges {
 }
 
 impl Edges {
+    /// The last sequence that all of them have applied: later events must be shown to them.
+    fn applied_sequence(&self) -> u64 {
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence())
+    }
+
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
         self.known.apply(event);
-        if let Some(house) = &mut self.house {
-            house.on_event(event);
-        }
         if let Err(error) = self.acceptor.on_event(event, now_ns) {
             self.failure.get_or_insert(error);
         }
     }
 }
 
-/// Re-executes the journal and shows its events to the edges.
+/// Rebuilds the machine from the newest snapshot and what came after it, and shows the edges the events that they lack.
 fn recover(
     data: DataFolder,
     config: &Config,
@@ -187,17 +226,30 @@ fn recover(
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
     let hash_seed = RandomState::new().build_hasher().finish();
-    let machine = Exchange::with_hash_seed(limits, hash_seed).map_err(Failure::usage)?;
+    exchange::check_limits(&limits).map_err(Failure::usage)?;
+    let mut make = || Exchange::with_hash_seed(limits, hash_seed).expect("limits that were checked");
     let bar = progress_bar(0, "commands", false);
     bar.set_message("recovering");
     let now_ns = clock.now_ns();
-    let pipeline = Pipeline::open_on(
+    let events_from = edges.applied_sequence();
+    let mut stage = None;
+    let pipeline = Pipeline::open_from_snapshot(
         data,
         pipeline_config(config, &limits)?,
-        machine,
+        &mut make,
+        events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
-            bar.set_length(progress.last_sequence);
+            if stage.replace(progress.stage) != Some(progress.stage) {
+                bar.set_message(match progress.stage {
+                    Stage::Events => "reading events",
+                    Stage::Commands => "executing",
+                });
+                bar.set_length(progress.last_sequence);
+                bar.set_position(progress.first_sequence);
+                // The estimate is of this stage alone.
+                bar.reset_eta();
+            }
             bar.set_position(progress.sequence);
         },
     );
@@ -207,6 +259,27 @@ fn recover(
         return Err(Failure::system(format!("FIX session store: {error}")));
     }
     let recovered = pipeline.recovered();
+    let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
+    if known > last {
+        return Err(Failure::system(format!(
+            "{folder}/operator.checkpoint is of sequence {known}, but the commands end at {last}: it belongs to another \
+             journal; remove it, and it is made anew"
+        )));
+    }
+    tell_recovered(recovered, &folder, config);
+    Ok(pipeline)
+}
+
+/// Says what was found and from where it was rebuilt.
+fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
+    tell_skipped(&recovered.skipped);
+    if let Some(sequence) = recovered.from_snapshot {
+        line(format!(
+            "started from the snapshot of sequence {}, {} commands before the end",
+            grouped(sequence),
+            grouped(recovered.last_sequence - sequence)
+        ));
+    }
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
@@ -221,7 +294,6 @@ fn recover(
         recovered.state_hash,
         config.durability.name()
     ));
-    Ok(pipeline)
 }
 
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
