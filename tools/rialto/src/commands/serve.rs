@@ -13,12 +13,13 @@ use std::time::Duration;
 use exchange::Exchange;
 use gateway::binary::BinaryGateway;
 use gateway::{Acceptor, GatewayAgent, Notice};
-use journal::DataFolder;
-use machine::{Record, Source};
-use protocol::{AccountId, CreateAccount, Limits, Name};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
-use simulator::house::{House, HouseConfig, HouseInstrument};
+use journal::{DataFolder, Stage};
+use machine::{Projection, Record, Source};
+use protocol::{AccountId, CreateAccount, Limits, Name, Side};
+use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
@@ -30,6 +31,7 @@ use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 use crate::ports_config::BinaryPort;
+use crate::snapshots::Snapshotter;
 use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
 
 /// Gateway number of the house traders.
@@ -59,11 +61,18 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
     let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
-    let mut edges =
-        Edges { acceptor, market_data, binary, house: None, known: Known::default(), failure: None };
-    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
+    let (known, unused) = Known::load(&config.data);
+    if let Some(reason) = unused {
+        eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
+    }
+    let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
+    let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
+    let on = config.snapshots.is_on();
+    let snapshotter =
+        on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
     let admin = admin::server::start(&config.data, names, wishes, clock.clone());
     let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
@@ -75,6 +84,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
+    if let Some(snapshotter) = snapshotter {
+        snapshotter.stop();
+    }
     line(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
     Ok(())
 }
@@ -148,7 +160,31 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn house(config: &Config, demo: Demo) -> House {
+/// The house, with the orders that its maker has in the books.
+fn house(config: &Config, demo: Demo, machine: &Exchange) -> House {
+    let mut house = new_house(config, demo);
+    for it in &config.instruments {
+        if let Some(ticks) = machine.last_trade_ticks(it.instrument) {
+            house.last_traded(it.instrument, ticks);
+        }
+        for side in [Side::Buy, Side::Sell] {
+            for order in machine.orders(it.instrument, side) {
+                let quote = Quote {
+                    account: order.account,
+                    instrument: order.instrument,
+                    side,
+                    price_ticks: order.price_ticks,
+                    leaves_lots: order.leaves_lots,
+                    filled_lots: order.filled_lots,
+                };
+                house.adopt(order.order_id, quote);
+            }
+        }
+    }
+    house
+}
+
+fn new_house(config: &Config, demo: Demo) -> House {
     let instruments = config.instruments.iter().map(|it| {
         let fair_ticks = if it.reference_price_ticks > 0 { it.reference_price_ticks } else { 10_000 };
         HouseInstrument {
@@ -182,11 +218,19 @@ struct Edges {
 }
 
 impl Edges {
+    /// The last sequence that all of them have applied: later events must be shown to them. Market data needs none: its books can be
+    /// built from the machine's state.
+    fn applied_sequence(&self) -> u64 {
+        let edges = [
+            self.known.applied_sequence(),
+            self.acceptor.gateway().applied_sequence(),
+            self.binary.as_ref().map_or(u64::MAX, |it| it.gateway().applied_sequence()),
+        ];
+        edges.into_iter().min().unwrap_or_default()
+    }
+
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
         self.known.apply(event);
-        if let Some(house) = &mut self.house {
-            house.on_event(event);
-        }
         let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
         if let Err(error) = outcome {
             self.failure.get_or_insert(error);
@@ -217,7 +261,7 @@ impl Edges {
     }
 }
 
-/// Re-executes the journal and shows its events to the edges.
+/// Rebuilds the machine from the newest snapshot and what came after it, and shows the edges the events that they lack.
 fn recover(
     data: DataFolder,
     config: &Config,
@@ -228,17 +272,30 @@ fn recover(
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
     let hash_seed = RandomState::new().build_hasher().finish();
-    let machine = Exchange::with_hash_seed(limits, hash_seed).map_err(Failure::usage)?;
+    exchange::check_limits(&limits).map_err(Failure::usage)?;
+    let mut make = || Exchange::with_hash_seed(limits, hash_seed).expect("limits that were checked");
     let bar = progress_bar(0, "commands", false);
     bar.set_message("recovering");
     let now_ns = clock.now_ns();
-    let pipeline = Pipeline::open_on(
+    let events_from = edges.applied_sequence();
+    let mut stage = None;
+    let pipeline = Pipeline::open_from_snapshot(
         data,
         pipeline_config(config, &limits)?,
-        machine,
+        &mut make,
+        events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
-            bar.set_length(progress.last_sequence);
+            if stage.replace(progress.stage) != Some(progress.stage) {
+                bar.set_message(match progress.stage {
+                    Stage::Events => "reading events",
+                    Stage::Commands => "executing",
+                });
+                bar.set_length(progress.last_sequence);
+                bar.set_position(progress.first_sequence);
+                // The estimate is of this stage alone.
+                bar.reset_eta();
+            }
             bar.set_position(progress.sequence);
         },
     );
@@ -249,6 +306,27 @@ fn recover(
     }
     edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
+    let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
+    if known > last {
+        return Err(Failure::system(format!(
+            "{folder}/operator.checkpoint is of sequence {known}, but the commands end at {last}: it belongs to another \
+             journal; remove it, and it is made anew"
+        )));
+    }
+    tell_recovered(recovered, &folder, config);
+    Ok(pipeline)
+}
+
+/// Says what was found and from where it was rebuilt.
+fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
+    tell_skipped(&recovered.skipped);
+    if let Some(sequence) = recovered.from_snapshot {
+        line(format!(
+            "started from the snapshot of sequence {}, {} commands before the end",
+            grouped(sequence),
+            grouped(recovered.last_sequence - sequence)
+        ));
+    }
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
@@ -263,7 +341,6 @@ fn recover(
         recovered.state_hash,
         config.durability.name()
     ));
-    Ok(pipeline)
 }
 
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
@@ -320,14 +397,14 @@ fn start(
     config: &Config,
     clock: &Clock,
 ) -> Result<Started, Failure> {
-    let names = Arc::clone(&edges.known.names);
-    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
     }
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
     let status = operator.status();
+    let names = operator.names();
+    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let (wishes, asked) = sync_channel(ASKED);
