@@ -15,8 +15,9 @@ const EVENTS: usize = 1024;
 ///
 /// The acceptor must have seen the recovered events ([`Acceptor::on_event`]) before.
 pub struct GatewayAgent<E = Gateway> {
+    name: &'static str,
     acceptor: Acceptor<E>,
-    port: IngressPort,
+    port: Option<IngressPort>,
     events: EventReader,
     clock: Clock,
     notify: Box<dyn FnMut(&Notice) + Send>,
@@ -26,6 +27,15 @@ struct IngressPort {
     ingress: Ingress,
     /// What cannot be cured by trying again.
     failed: Option<SendError>,
+}
+
+/// The way out of a gateway that sends no commands.
+struct NoPort;
+
+impl CommandPort for NoPort {
+    fn try_send(&mut self, _session: u16, _kind: u16, _schema_version: u8, _body: &[u8]) -> bool {
+        false
+    }
 }
 
 impl CommandPort for IngressPort {
@@ -63,7 +73,8 @@ impl<E: Endpoint> GatewayAgent<E> {
     ) -> Result<Self, GatewayError> {
         assert_eq!(ingress.gateway(), acceptor.gateway().number(), "the ring is another gateway's");
         acceptor.finish_recovery()?;
-        Ok(Self { acceptor, port: IngressPort { ingress, failed: None }, events, clock, notify })
+        let port = Some(IngressPort { ingress, failed: None });
+        Ok(Self { name: E::NAME, acceptor, port, events, clock, notify })
     }
 
     fn cycle(&mut self, wait: Duration) -> Result<usize, AgentError> {
@@ -75,18 +86,42 @@ impl<E: Endpoint> GatewayAgent<E> {
             outcome.is_ok()
         });
         outcome.map_err(AgentError::new)?;
-        let work = self.acceptor.do_work(now_ns, wait, &mut self.port).map_err(AgentError::new)?;
+        let port: &mut dyn CommandPort = match &mut self.port {
+            Some(port) => port,
+            None => &mut NoPort,
+        };
+        let work = self.acceptor.do_work(now_ns, wait, port).map_err(AgentError::new)?;
         self.acceptor.take_notices().for_each(|notice| (self.notify)(&notice));
-        match self.port.failed.take() {
+        match self.port.as_mut().and_then(|port| port.failed.take()) {
             Some(error) => Err(AgentError::new(error)),
             None => Ok(folded? + work),
         }
     }
 }
 
+impl GatewayAgent {
+    /// A gateway for market data alone: it has no ring, since it takes no orders.
+    ///
+    /// # Errors
+    /// When the session store cannot be written.
+    ///
+    /// # Panics
+    /// If its configuration lets orders be entered.
+    pub fn market_data(
+        mut acceptor: Acceptor,
+        events: EventReader,
+        clock: Clock,
+        notify: Box<dyn FnMut(&Notice) + Send>,
+    ) -> Result<Self, GatewayError> {
+        assert!(!acceptor.gateway().config().order_entry, "orders need a ring");
+        acceptor.finish_recovery()?;
+        Ok(Self { name: "market-data", acceptor, port: None, events, clock, notify })
+    }
+}
+
 impl<E: Endpoint> Agent for GatewayAgent<E> {
     fn name(&self) -> &str {
-        E::NAME
+        self.name
     }
 
     fn do_work(&mut self) -> Result<usize, AgentError> {

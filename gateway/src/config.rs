@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use protocol::{AccountId, SelfTradePrevention};
 
 use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 use crate::transport::{CertificateName, TlsSettings};
 
@@ -30,8 +31,14 @@ pub struct GatewayConfig {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// File that every attempt to log on is written to.
     pub audit_path: Option<PathBuf>,
+    /// File with the passwords that users have changed; without it they cannot.
+    pub passwords_path: Option<PathBuf>,
     /// Limits.
     pub limits: GatewayLimits,
+    /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
+    pub order_entry: bool,
+    /// Market data and reference data, if they are offered here.
+    pub market: Option<MarketSettings>,
 }
 
 impl GatewayConfig {
@@ -48,7 +55,10 @@ impl GatewayConfig {
             users,
             firms: BTreeMap::new(),
             audit_path: None,
+            passwords_path: None,
             limits: GatewayLimits::default(),
+            order_entry: true,
+            market: None,
         }
     }
 }
@@ -72,6 +82,8 @@ pub struct UserConfig {
     pub session: SessionSettings,
     /// What it may do, from where, and how much.
     pub access: AccessSettings,
+    /// What becomes of its orders when it is gone.
+    pub on_disconnect: DisconnectPolicy,
 }
 
 impl std::fmt::Debug for UserConfig {
@@ -85,6 +97,7 @@ impl std::fmt::Debug for UserConfig {
             .field("self_trade_prevention", &self.self_trade_prevention)
             .field("session", &self.session)
             .field("access", &self.access)
+            .field("on_disconnect", &self.on_disconnect)
             .finish()
     }
 }
@@ -102,8 +115,25 @@ impl UserConfig {
             self_trade_prevention: SelfTradePrevention::CancelNewest,
             session: SessionSettings::default(),
             access: AccessSettings::default(),
+            on_disconnect: DisconnectPolicy::default(),
         }
     }
+}
+
+/// When a session's orders are cancelled because it is gone. A Logon may say otherwise (tags 35002 and 35003).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DisconnectPolicy {
+    /// When the connection is lost: dropped, silent, too slow, or ended by us.
+    pub on_drop: bool,
+    /// When the client logs out.
+    pub on_logout: bool,
+    /// How long the session may be gone before they are; at most [`DisconnectPolicy::MAX_GRACE_NS`].
+    pub grace_ns: u64,
+}
+
+impl DisconnectPolicy {
+    /// Longest grace time: an hour. Who is gone for longer has other ways to cancel.
+    pub const MAX_GRACE_NS: u64 = 3_600_000_000_000;
 }
 
 /// What a user may do, from where, and how much.
@@ -206,6 +236,9 @@ pub enum ConfigError {
     /// A CompID that is given twice.
     #[error("sender_comp_id {0} is given to two users: a session has one user")]
     DuplicateCompId(String),
+    /// A user name that is given twice.
+    #[error("username {0} is given to two users: the binary port tells its users by it")]
+    DuplicateUsername(String),
     /// An account that is given twice.
     #[error("account {0} is given to two users: its reports can go to one session only")]
     DuplicateAccount(AccountId),
@@ -218,6 +251,9 @@ pub enum ConfigError {
     /// A firm that is not among [`GatewayConfig::firms`].
     #[error("user {0} belongs to the firm {1}, which is not defined")]
     UnknownFirm(usize, String),
+    /// A grace time above [`DisconnectPolicy::MAX_GRACE_NS`].
+    #[error("user {0}: the grace time of cancel on disconnect must be at most an hour")]
+    GraceTime(usize),
     /// A limit that makes no sense.
     #[error("limit {0} must be {1}")]
     Limit(&'static str, &'static str),
@@ -232,27 +268,36 @@ impl GatewayConfig {
         if self.gateway == 0 {
             return Err(ConfigError::GatewayNumber);
         }
-        if self.users.is_empty() || self.users.len() > 65_534 {
-            return Err(ConfigError::UserCount(self.users.len()));
-        }
         if !is_field_text(&self.target_comp_id) {
             return Err(ConfigError::TargetCompId);
         }
-        let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
-        for (index, user) in self.users.iter().enumerate() {
-            validate_user(index + 1, user)?;
-            if let Some(firm) = user.access.firm.as_ref().filter(|firm| !self.firms.contains_key(*firm)) {
-                return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
-            }
-            if !names.insert(&user.sender_comp_id) {
-                return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
-            }
-            if !accounts.insert(user.account) {
-                return Err(ConfigError::DuplicateAccount(user.account));
-            }
-        }
+        validate_users(&self.users, &self.firms)?;
         self.limits.validate()
     }
+}
+
+/// Checks the users of a gateway, each by itself and all together.
+pub(crate) fn validate_users(
+    users: &[UserConfig],
+    firms: &BTreeMap<String, ThrottleLimits>,
+) -> Result<(), ConfigError> {
+    if users.is_empty() || users.len() > 65_534 {
+        return Err(ConfigError::UserCount(users.len()));
+    }
+    let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    for (index, user) in users.iter().enumerate() {
+        validate_user(index + 1, user)?;
+        if let Some(firm) = user.access.firm.as_ref().filter(|firm| !firms.contains_key(*firm)) {
+            return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
+        }
+        if !names.insert(&user.sender_comp_id) {
+            return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
+        }
+        if !accounts.insert(user.account) {
+            return Err(ConfigError::DuplicateAccount(user.account));
+        }
+    }
+    Ok(())
 }
 
 fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
@@ -265,6 +310,9 @@ fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
             return Err(ConfigError::Text { user, field });
         }
     }
+    if config.on_disconnect.grace_ns > DisconnectPolicy::MAX_GRACE_NS {
+        return Err(ConfigError::GraceTime(user));
+    }
     if config.account < AccountId::FIRST_CLIENT {
         return Err(ConfigError::NotAClient(config.account));
     }
@@ -276,7 +324,7 @@ fn is_field_text(text: &str) -> bool {
 }
 
 impl GatewayLimits {
-    fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             (self.connections >= 1, "connections", "1 or more"),
             (self.connections_per_address >= 1, "connections_per_address", "1 or more"),

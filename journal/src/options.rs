@@ -85,8 +85,9 @@ pub struct StreamOptions {
     /// Frames start at multiples of this: 8 (dense, default), 512 or 4096 (no synced sector or page is ever
     /// rewritten, for disks that may lose a sector they are rewriting when power fails).
     pub frame_alignment: u32,
-    /// Longest frame in bytes; a longer batch is split, a longer record refused. A multiple of 4096, at most 16 MiB,
-    /// and no longer than a segment has room. Default 1 MiB. Reserved once per writer.
+    /// Longest frame in bytes; a longer record is refused, and a batch is split into frames of 64 KiB at most, whatever this
+    /// is. A multiple of 4096, at most 16 MiB, and no longer than a segment has room. Default 1 MiB. Reserved once per
+    /// writer.
     pub max_frame_bytes: u32,
     /// Zeros are written this far ahead of the records, so that a sync seldom has to convert unwritten extents (see
     /// `docs/decisions/0002`), for frames up to a sixteenth of this; 0 turns it off; at most 64 MiB. Default 1 MiB.

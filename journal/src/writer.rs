@@ -4,7 +4,7 @@ use crate::JournalError;
 use crate::chain::{Chain, ChainHash};
 use crate::format::{FRAME_HEADER_LENGTH, SEGMENT_HEADER_LENGTH, SPARE_NAME, SegmentHeader, segment_path};
 use crate::frame::Segment;
-use crate::framing::FrameBuffer;
+use crate::framing::{FRAME_RECORDS_BYTES, FrameBuffer};
 use crate::options::{StreamIdentity, StreamOptions};
 use crate::scan::{Known, RecoveryReport, Scan, scan};
 use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
@@ -195,7 +195,7 @@ impl StreamWriter {
     pub fn has_room(&mut self, bytes: usize) -> Result<bool, JournalError> {
         self.guarded(|writer| {
             let room = writer.segment.header.segment_bytes - writer.offset;
-            let frame = u64::from(writer.options.max_frame_bytes);
+            let frame = u64::from(writer.options.max_frame_bytes).min(FRAME_RECORDS_BYTES as u64);
             let alignment = u64::from(writer.options.frame_alignment);
             // Each frame but the last is at least half full, or it would have taken the next record (16 records or
             // more fit any frame, or a record is alone in it).

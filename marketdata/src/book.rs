@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 
-use protocol::{AccountId, InstrumentId, OrderId, Phase, PriceTicks, QuantityLots, Side};
+use protocol::{
+    AccountId, InstrumentId, OrderId, Phase, PriceTicks, QuantityLots, SetInstrumentRules, SetTickTable, Side,
+};
 
 use crate::InstrumentReference;
+use crate::changes::{ChangeAction, Changes, Marks, PriceChange};
+use crate::window::{LevelStep, Window};
 
 /// No slot: the end of a queue.
 const END: u32 = u32::MAX;
@@ -134,8 +138,8 @@ impl OrderTable {
 }
 
 #[derive(Clone, Copy)]
-struct Level {
-    shown: DepthLevel,
+pub(crate) struct Level {
+    pub(crate) shown: DepthLevel,
     head: u32,
     tail: u32,
 }
@@ -151,16 +155,19 @@ pub struct InstrumentBook {
     open: Option<PriceTicks>,
     high: Option<PriceTicks>,
     low: Option<PriceTicks>,
+    close: Option<PriceTicks>,
     volume_lots: i128,
     trades: u64,
     phase: PhaseState,
     indicative: Option<AuctionResult>,
     uncrossed: Option<AuctionResult>,
+    rules: SetInstrumentRules,
+    ticks: SetTickTable,
     updates: u64,
 }
 
 /// Higher is better, on either side.
-fn rank(side: Side, price_ticks: PriceTicks) -> i64 {
+pub(crate) fn rank(side: Side, price_ticks: PriceTicks) -> i64 {
     match side {
         Side::Buy => price_ticks,
         Side::Sell => -price_ticks,
@@ -178,11 +185,14 @@ impl InstrumentBook {
             open: None,
             high: None,
             low: None,
+            close: None,
             volume_lots: 0,
             trades: 0,
             phase: PhaseState { phase: Phase::Continuous, until_ns: 0, reference_price_ticks: 0 },
             indicative: None,
             uncrossed: None,
+            rules: SetInstrumentRules::default(),
+            ticks: SetTickTable::default(),
             updates: 0,
         }
     }
@@ -217,22 +227,28 @@ impl InstrumentBook {
         self.tape.iter().rev()
     }
 
-    /// Price of the first trade.
+    /// Price of the first trade of the day. A day ends where `Phase::Closed` is left; without that phase it does not.
     #[must_use]
     pub fn open(&self) -> Option<PriceTicks> {
         self.open
     }
 
-    /// Highest price traded.
+    /// Highest price traded in the day.
     #[must_use]
     pub fn high(&self) -> Option<PriceTicks> {
         self.high
     }
 
-    /// Lowest price traded.
+    /// Lowest price traded in the day.
     #[must_use]
     pub fn low(&self) -> Option<PriceTicks> {
         self.low
+    }
+
+    /// Price of the last trade before the newest `Phase::Closed`.
+    #[must_use]
+    pub fn close(&self) -> Option<PriceTicks> {
+        self.close
     }
 
     /// The newest trade.
@@ -241,7 +257,7 @@ impl InstrumentBook {
         self.tape.back()
     }
 
-    /// Lots traded in all; wider than a quantity, since it only grows.
+    /// Lots traded in the day; wider than a quantity, since it only grows.
     #[must_use]
     pub fn volume_lots(&self) -> i128 {
         self.volume_lots
@@ -271,6 +287,18 @@ impl InstrumentBook {
         self.uncrossed
     }
 
+    /// The rules in force; all 0 where none were set.
+    #[must_use]
+    pub fn rules(&self) -> &SetInstrumentRules {
+        &self.rules
+    }
+
+    /// The tick-size table in force; without rows where none was set.
+    #[must_use]
+    pub fn ticks(&self) -> &SetTickTable {
+        &self.ticks
+    }
+
     /// Counts changes of book, tape and phase, so that a reader sees whether anything is new.
     #[must_use]
     pub fn updates(&self) -> u64 {
@@ -293,7 +321,12 @@ impl InstrumentBook {
     }
 
     /// Puts an order at the end of its price's queue; `false` if its slot is not free.
-    pub(crate) fn insert(&mut self, table: &mut OrderTable, order: RestingOrder) -> bool {
+    pub(crate) fn insert(
+        &mut self,
+        table: &mut OrderTable,
+        changes: &mut Changes,
+        order: RestingOrder,
+    ) -> bool {
         let slot = order.order_id.slot();
         let levels = self.side_mut(order.side);
         let found = position(levels, order.side, order.price_ticks);
@@ -301,6 +334,9 @@ impl InstrumentBook {
         if !table.insert(Node { order, previous, next: END }) {
             return false;
         }
+        let before = found.ok().map(|index| levels[index].shown);
+        changes.touch(order.instrument, order.side, order.price_ticks, before);
+        changes.order(ChangeAction::New, order);
         match found {
             Ok(index) => {
                 let level = &mut levels[index];
@@ -327,6 +363,7 @@ impl InstrumentBook {
     pub(crate) fn set_leaves(
         &mut self,
         table: &mut OrderTable,
+        changes: &mut Changes,
         order_id: OrderId,
         leaves_lots: QuantityLots,
     ) -> Option<RestingOrder> {
@@ -334,11 +371,15 @@ impl InstrumentBook {
         let levels = self.side_mut(before.side);
         let index = position(levels, before.side, before.price_ticks).ok()?;
         let level = levels.get_mut(index)?;
+        changes.touch(before.instrument, before.side, before.price_ticks, Some(level.shown));
         level.shown.quantity_lots += leaves_lots - before.leaves_lots;
         if leaves_lots > 0 {
-            table.node_mut(order_id.slot())?.order.leaves_lots = leaves_lots;
+            let order = &mut table.node_mut(order_id.slot())?.order;
+            order.leaves_lots = leaves_lots;
+            changes.order(ChangeAction::Change, *order);
             return Some(before);
         }
+        changes.order(ChangeAction::Delete, before);
         let node = table.nodes.get_mut(order_id.slot() as usize)?.take()?;
         table.live -= 1;
         level.shown.orders -= 1;
@@ -380,10 +421,34 @@ impl InstrumentBook {
         }
     }
 
-    /// Enters a phase: what was said about an auction before is over.
-    pub(crate) fn set_phase(&mut self, phase: PhaseState) {
+    /// Enters a phase: what was said about an auction before is over. The close fixes the closing price, and when it is
+    /// over a new day's figures begin. What changed.
+    pub(crate) fn set_phase(&mut self, phase: PhaseState) -> Marks {
+        let (was, is) = (self.phase.phase == Phase::Closed, phase.phase == Phase::Closed);
+        let mut marks = Marks::PHASE;
+        if self.indicative.take().is_some() {
+            marks = marks.and(Marks::INDICATIVE);
+        }
+        if is && !was {
+            self.close = self.last().map(|trade| trade.price_ticks).or(self.close);
+            marks = marks.and(Marks::FIGURES);
+        }
+        if was && !is {
+            (self.open, self.high, self.low, self.volume_lots) = (None, None, None, 0);
+            marks = marks.and(Marks::FIGURES);
+        }
         self.phase = phase;
-        self.indicative = None;
+        self.updates += 1;
+        marks
+    }
+
+    pub(crate) fn set_rules(&mut self, rules: SetInstrumentRules) {
+        self.rules = rules;
+        self.updates += 1;
+    }
+
+    pub(crate) fn set_ticks(&mut self, ticks: SetTickTable) {
+        self.ticks = ticks;
         self.updates += 1;
     }
 
@@ -392,10 +457,36 @@ impl InstrumentBook {
         self.updates += 1;
     }
 
-    pub(crate) fn set_uncrossed(&mut self, result: AuctionResult) {
+    /// What changed.
+    pub(crate) fn set_uncrossed(&mut self, result: AuctionResult) -> Marks {
         self.uncrossed = Some(result);
-        self.indicative = None;
         self.updates += 1;
+        match self.indicative.take() {
+            Some(_) => Marks::UNCROSSED.and(Marks::INDICATIVE),
+            None => Marks::UNCROSSED,
+        }
+    }
+
+    /// Appends to `steps` what a reader of the best `depth` levels of a side must do after a command that changed
+    /// `prices` there (best first, see [`Changes::prices`]): deletes from the worst to the best, then new levels from the
+    /// best to the worst, then changes. Each position is the one at which the reader finds or puts the level when it
+    /// takes the steps one after the other.
+    pub fn level_steps(&self, side: Side, prices: &[PriceChange], depth: usize, steps: &mut Vec<LevelStep>) {
+        for action in [ChangeAction::Delete, ChangeAction::New, ChangeAction::Change] {
+            let from = steps.len();
+            let mut window = Window { levels: self.side(side), depth, old: 0, new: 0, action };
+            for change in prices {
+                window.pass(window.better_than(side, change.price_ticks), steps);
+                if window.is_behind() {
+                    break;
+                }
+                window.change(change, steps);
+            }
+            window.pass(window.levels.len(), steps);
+            if action == ChangeAction::Delete {
+                steps[from..].reverse();
+            }
+        }
     }
 
     /// Resting orders of a side, best price first and oldest first within a price.
@@ -415,7 +506,7 @@ impl InstrumentBook {
     }
 }
 
-fn position(levels: &[Level], side: Side, price_ticks: PriceTicks) -> Result<usize, usize> {
+pub(crate) fn position(levels: &[Level], side: Side, price_ticks: PriceTicks) -> Result<usize, usize> {
     let wanted = rank(side, price_ticks);
     levels.binary_search_by_key(&wanted, |level| rank(side, level.shown.price_ticks))
 }

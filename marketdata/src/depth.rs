@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use machine::{Projection, Record};
 use protocol::{
     AssetCreated, AuctionIndicative, AuctionUncrossed, EventKind, ExtendedOrderAccepted, InstrumentCreated,
-    InstrumentId, Limits, OrderAccepted, OrderCanceled, OrderDecremented, OrderId, OrderReplaced, OrderShown,
-    Phase, PhaseChanged, PriceTicks, QuantityLots, Side, TimeInForce, Trade, TradeBusted,
+    InstrumentId, InstrumentRulesSet, Limits, OrderAccepted, OrderCanceled, OrderDecremented, OrderId,
+    OrderReplaced, OrderShown, Phase, PhaseChanged, PriceTicks, QuantityLots, Side, TickTableSet,
+    TimeInForce, Trade, TradeBusted,
 };
 
 use crate::book::{AuctionResult, InstrumentBook, OrderTable, PhaseState, RestingOrder, TapeTrade};
+use crate::changes::{Changes, Marks};
 use crate::reference::{AssetReference, InstrumentReference};
 
 /// Every instrument's book, tape and reference data.
@@ -31,8 +33,12 @@ pub struct DepthBook {
     /// comes behind it. Until then it may still trade, as taker or (with a triggered stop) as maker.
     incoming: Option<RestingOrder>,
     /// What is left of every live order that is not plain, shown or not.
-    extended: HashMap<OrderId, QuantityLots>,
-    applied_sequence: u64,
+    pub(crate) extended: HashMap<OrderId, QuantityLots>,
+    /// What the newest command changed.
+    changes: Changes,
+    /// Events of a command are coming in, and its last has not come.
+    in_command: bool,
+    pub(crate) applied_sequence: u64,
     inconsistent_events: u64,
 }
 
@@ -48,6 +54,8 @@ impl DepthBook {
             assets: Vec::new(),
             incoming: None,
             extended: HashMap::new(),
+            changes: Changes::default(),
+            in_command: false,
             applied_sequence: 0,
             inconsistent_events: 0,
         }
@@ -57,6 +65,29 @@ impl DepthBook {
     #[must_use]
     pub fn book(&self, instrument: InstrumentId) -> Option<&InstrumentBook> {
         self.books.get((instrument as usize).checked_sub(1)?)?.as_deref()
+    }
+
+    /// Whether [`DepthBook::changes`] are collected. Off at first; while it is off they cost nothing.
+    pub fn record_changes(&mut self, on: bool) {
+        self.changes.record(on);
+    }
+
+    /// Whether changes are collected.
+    #[must_use]
+    pub fn records_changes(&self) -> bool {
+        self.changes.is_recording()
+    }
+
+    /// Whether all events of the newest command have been folded: amid one the books are not what they will be.
+    #[must_use]
+    pub fn is_between_commands(&self) -> bool {
+        !self.in_command
+    }
+
+    /// What the newest command changed. Complete, and to be looked at, after its last event and before the next command.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Instruments that exist, in order of their ids.
@@ -94,7 +125,7 @@ impl DepthBook {
         self.inconsistent_events
     }
 
-    fn book_mut(&mut self, instrument: InstrumentId) -> Option<&mut InstrumentBook> {
+    pub(crate) fn book_mut(&mut self, instrument: InstrumentId) -> Option<&mut InstrumentBook> {
         self.books.get_mut((instrument as usize).checked_sub(1)?)?.as_deref_mut()
     }
 
@@ -112,23 +143,14 @@ impl DepthBook {
             Some(EventKind::OrderCanceled) => self.canceled(event.body_as()?),
             Some(EventKind::OrderReplaced) => self.replaced(event.body_as()?),
             Some(EventKind::Trade) => self.traded(event.header().timestamp_ns, event.body_as()?),
-            Some(EventKind::TradeBusted) => {
-                let TradeBusted { instrument, trade_id, .. } = *event.body_as()?;
-                self.book_mut(instrument).map(|book| book.mark_busted(trade_id))
-            }
-            Some(EventKind::PhaseChanged) => self.phase_changed(event.body_as()?),
-            Some(EventKind::AuctionIndicative) => {
-                let AuctionIndicative { instrument, price_ticks, paired_lots, imbalance_lots, .. } =
-                    *event.body_as()?;
-                let indicative = auction_result(price_ticks, paired_lots, imbalance_lots);
-                self.book_mut(instrument).map(|book| book.set_indicative(indicative))
-            }
-            Some(EventKind::AuctionUncrossed) => {
-                let AuctionUncrossed { instrument, price_ticks, paired_lots, imbalance_lots, .. } =
-                    *event.body_as()?;
-                let result = auction_result(price_ticks, paired_lots, imbalance_lots);
-                self.book_mut(instrument).map(|book| book.set_uncrossed(result))
-            }
+            Some(EventKind::TradeBusted) => self.busted(event.header().timestamp_ns, event.body_as()?),
+            Some(
+                EventKind::PhaseChanged
+                | EventKind::AuctionIndicative
+                | EventKind::AuctionUncrossed
+                | EventKind::InstrumentRulesSet
+                | EventKind::TickTableSet,
+            ) => self.instrument_changed(event),
             Some(EventKind::AssetCreated) => self.asset_created(event.body_as()?),
             Some(EventKind::InstrumentCreated) => self.instrument_created(event.body_as()?),
             // The rest says nothing about what is shown: an order that is triggered or moves is not in the book.
@@ -208,7 +230,7 @@ impl DepthBook {
     fn traded(&mut self, timestamp_ns: u64, event: &Trade) -> Option<()> {
         let Trade { instrument, quantity_lots, .. } = *event;
         let taker_side = Side::from_code(event.taker_side)?;
-        self.book_mut(instrument)?.record_trade(TapeTrade {
+        let trade = TapeTrade {
             trade_id: event.trade_id,
             timestamp_ns,
             price_ticks: event.price_ticks,
@@ -216,7 +238,9 @@ impl DepthBook {
             taker_side,
             auction: event.auction == 1,
             busted: false,
-        });
+        };
+        self.book_mut(instrument)?.record_trade(trade);
+        self.changes.trade(instrument, trade);
         let maker = self.reduce(instrument, event.maker_order_id, quantity_lots, event.maker_leaves_lots);
         let taker = self.reduce(instrument, event.taker_order_id, quantity_lots, event.taker_leaves_lots);
         maker.and(taker)
@@ -255,10 +279,46 @@ impl DepthBook {
         }
     }
 
-    fn phase_changed(&mut self, event: &PhaseChanged) -> Option<()> {
-        let PhaseChanged { until_ns, reference_price_ticks, .. } = *event;
-        let phase = Phase::from_code(event.phase)?;
-        self.book_mut(event.instrument)?.set_phase(PhaseState { phase, until_ns, reference_price_ticks });
+    fn busted(&mut self, timestamp_ns: u64, event: &TradeBusted) -> Option<()> {
+        let TradeBusted { instrument, trade_id, price_ticks, quantity_lots, .. } = *event;
+        let taker_side = Side::from_code(event.taker_side)?;
+        self.book_mut(instrument)?.mark_busted(trade_id);
+        let trade = TapeTrade {
+            trade_id,
+            timestamp_ns,
+            price_ticks,
+            quantity_lots,
+            taker_side,
+            auction: false,
+            busted: true,
+        };
+        self.changes.bust(instrument, trade);
+        Some(())
+    }
+
+    /// What is said about an instrument as a whole.
+    fn instrument_changed(&mut self, event: Record<'_>) -> Option<()> {
+        let (instrument, marks) = if let Some(it) = event.body_as::<PhaseChanged>() {
+            let PhaseChanged { until_ns, reference_price_ticks, instrument, .. } = *it;
+            let phase = Phase::from_code(it.phase)?;
+            let state = PhaseState { phase, until_ns, reference_price_ticks };
+            (instrument, self.book_mut(instrument)?.set_phase(state))
+        } else if let Some(it) = event.body_as::<AuctionIndicative>() {
+            let indicative = auction_result(it.price_ticks, it.paired_lots, it.imbalance_lots);
+            self.book_mut(it.instrument)?.set_indicative(indicative);
+            (it.instrument, Marks::INDICATIVE)
+        } else if let Some(it) = event.body_as::<AuctionUncrossed>() {
+            let result = auction_result(it.price_ticks, it.paired_lots, it.imbalance_lots);
+            (it.instrument, self.book_mut(it.instrument)?.set_uncrossed(result))
+        } else if let Some(InstrumentRulesSet(rules)) = event.body_as() {
+            self.book_mut(rules.instrument)?.set_rules(*rules);
+            (rules.instrument, Marks::RULES)
+        } else {
+            let TickTableSet(ticks) = event.body_as()?;
+            self.book_mut(ticks.instrument)?.set_ticks(*ticks);
+            (ticks.instrument, Marks::RULES)
+        };
+        self.changes.mark(instrument, marks);
         Some(())
     }
 
@@ -270,7 +330,7 @@ impl DepthBook {
         shown_lots: QuantityLots,
     ) -> Option<RestingOrder> {
         let book = self.books.get_mut((instrument as usize).checked_sub(1)?)?.as_deref_mut()?;
-        let before = book.set_leaves(&mut self.table, order_id, shown_lots.max(0))?;
+        let before = book.set_leaves(&mut self.table, &mut self.changes, order_id, shown_lots.max(0))?;
         (shown_lots >= 0).then_some(before)
     }
 
@@ -282,12 +342,12 @@ impl DepthBook {
         }
     }
 
-    fn rest(&mut self, order: RestingOrder) -> Option<()> {
+    pub(crate) fn rest(&mut self, order: RestingOrder) -> Option<()> {
         let book = self.books.get_mut((order.instrument as usize).checked_sub(1)?)?.as_deref_mut()?;
-        book.insert(&mut self.table, order).then_some(())
+        book.insert(&mut self.table, &mut self.changes, order).then_some(())
     }
 
-    fn asset_created(&mut self, event: &AssetCreated) -> Option<()> {
+    pub(crate) fn asset_created(&mut self, event: &AssetCreated) -> Option<()> {
         let index = (event.asset as usize).checked_sub(1)?;
         if event.asset > self.limits.assets {
             return None;
@@ -299,7 +359,7 @@ impl DepthBook {
         Some(())
     }
 
-    fn instrument_created(&mut self, event: &InstrumentCreated) -> Option<()> {
+    pub(crate) fn instrument_created(&mut self, event: &InstrumentCreated) -> Option<()> {
         let InstrumentCreated(created) = event;
         let index = (created.instrument as usize).checked_sub(1)?;
         if created.instrument > self.limits.instruments {
@@ -312,6 +372,7 @@ impl DepthBook {
         }
         let reference = InstrumentReference::new(created, base, quote);
         self.books[index] = Some(Box::new(InstrumentBook::new(reference, self.tape_length)));
+        self.changes.mark(created.instrument, Marks::CREATED);
         Some(())
     }
 }
@@ -322,6 +383,10 @@ impl Projection for DepthBook {
         if sequence <= self.applied_sequence {
             return;
         }
+        if !self.in_command {
+            self.in_command = true;
+            self.changes.clear();
+        }
         if self.fold(event).is_none() {
             self.inconsistent_events += 1;
         }
@@ -329,7 +394,12 @@ impl Projection for DepthBook {
             if self.rest_incoming().is_none() {
                 self.inconsistent_events += 1;
             }
+            self.in_command = false;
             self.applied_sequence = sequence;
+            let books = &self.books;
+            self.changes.finish(|instrument, side, price_ticks| {
+                books.get((instrument as usize).checked_sub(1)?)?.as_deref()?.level(side, price_ticks)
+            });
         }
     }
 

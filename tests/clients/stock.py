@@ -1,6 +1,8 @@
-"""The stock client: QuickFIX, FIX 4.4, with its own file store, on a cable that can be cut."""
+"""The stock client: QuickFIX with its own file store, on a cable that can be cut."""
 import select
+import pathlib
 import socket
+import sys
 import threading
 import time
 from decimal import Decimal
@@ -87,8 +89,11 @@ class Cable:
 class Stock(fix.Application):
     """A QuickFIX initiator. `received` and `sent` hold every message that it took or gave, oldest first."""
 
-    def __init__(self, sender, port, store, password=None, username=None):
+    def __init__(self, sender, port, store, password=None, username=None, version="FIX.4.4", checked=False, logon=()):
+        """With `checked` QuickFIX holds every message that it gets against its own dictionary of the version; `logon`
+        has further fields for the Logon."""
         super().__init__()
+        self.logon = logon
         self.sender = sender
         self.username = username or sender.lower()
         self.password = password or sender.lower() + "-secret"
@@ -98,7 +103,8 @@ class Stock(fix.Application):
         self.cable = Cable(port)
         store.mkdir(parents=True, exist_ok=True)
         settings = store / f"{sender}.cfg"
-        settings.write_text(SETTINGS.format(sender=sender, port=self.cable.port, store=store))
+        text = SETTINGS.format(sender=sender, port=self.cable.port, store=store, begin=VERSIONS[version][0])
+        settings.write_text(text + (dictionary_settings(version) if checked else NO_DICTIONARY) + application(version))
         self.settings = fix.SessionSettings(str(settings))
         self.files = fix.FileStoreFactory(self.settings)
         self.log = fix.FileLogFactory(str(store))
@@ -121,6 +127,8 @@ class Stock(fix.Application):
         if kind.getValue() == "A":
             message.setField(fix.StringField(553, self.username))
             message.setField(fix.StringField(554, self.password))
+            for tag, value in self.logon:
+                message.setField(fix.StringField(tag, str(value)))
         self._keep(self.sent, message)
 
     def toApp(self, message, session):
@@ -143,12 +151,17 @@ class Stock(fix.Application):
         assert self.online.wait(WAIT_S), f"{self.sender}: no logon; got {self.received[-3:]}"
         return self
 
-    def send(self, kind, fields):
-        """Sends and returns how many messages had been received before."""
+    def send(self, kind, fields, orders=()):
+        """Sends and returns how many messages had been received before. `orders` are the orders of a list."""
         message = fix.Message()
         message.getHeader().setField(fix.MsgType(kind))
         for tag, value in fields:
             message.setField(fix.StringField(tag, str(value)))
+        for order in orders:
+            group = fix.Group(73, 11)
+            for tag, value in order:
+                group.setField(fix.StringField(tag, str(value)))
+            message.addGroup(group)
         before = len(self.received)
         assert fix.Session.sendToTarget(message, self.session), f"{self.sender} cannot send {fields}"
         return before
@@ -181,14 +194,37 @@ ReconnectInterval=1
 HeartBtInt=30
 FileStorePath={store}
 SocketNodelay=Y
-UseDataDictionary=N
 ResetOnLogon=N
 ResetOnLogout=N
 ResetOnDisconnect=N
 [SESSION]
-BeginString=FIX.4.4
+BeginString={begin}
 SenderCompID={sender}
 TargetCompID=RIALTO
 SocketConnectHost=127.0.0.1
 SocketConnectPort={port}
 """
+
+VERSIONS = {
+    "FIX.4.2": ("FIX.4.2", None),
+    "FIX.4.4": ("FIX.4.4", None),
+    "FIX.5.0SP2": ("FIXT.1.1", "9"),
+}
+"""BeginString, and DefaultApplVerID if there is one."""
+
+NO_DICTIONARY = "UseDataDictionary=N\n"
+
+
+def application(version):
+    number = VERSIONS[version][1]
+    return f"DefaultApplVerID={number}\n" if number else ""
+
+
+def dictionary_settings(version):
+    """QuickFIX's own dictionaries, which its package brings along."""
+    folder = pathlib.Path(sys.prefix) / "share" / "quickfix"
+    file = folder / (version.replace(".", "") + ".xml")
+    assert file.exists(), f"the dictionary of the package quickfix is not at {file}"
+    if VERSIONS[version][1] is None:
+        return f"UseDataDictionary=Y\nDataDictionary={file}\n"
+    return f"UseDataDictionary=Y\nTransportDataDictionary={folder / 'FIXT11.xml'}\nAppDataDictionary={file}\n"

@@ -39,6 +39,7 @@ mod phases;
 #[cfg(test)]
 mod position_limit_tests;
 mod positions;
+mod published;
 mod queries;
 mod replace;
 mod replace_plain;

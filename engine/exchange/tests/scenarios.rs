@@ -40,14 +40,14 @@ fn problem_of<M: Machine>(path: &Path) -> Option<String> {
 #[test]
 fn every_scenario_holds_on_the_naive_exchange() {
     let paths = files();
-    assert!(paths.len() >= 60, "scenarios are missing: {} found", paths.len());
+    assert!(paths.len() >= 120, "scenarios are missing: {} found", paths.len());
     play::<NaiveExchange>(&paths);
 }
 
 #[test]
 fn every_scenario_holds_on_the_fast_exchange() {
     let paths = files();
-    assert!(paths.len() >= 60, "scenarios are missing: {} found", paths.len());
+    assert!(paths.len() >= 120, "scenarios are missing: {} found", paths.len());
     play::<Exchange>(&paths);
 }
 

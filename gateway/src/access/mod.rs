@@ -3,6 +3,7 @@
 
 mod address;
 mod audit;
+mod changed;
 mod lockout;
 mod password;
 mod permission;
@@ -11,6 +12,7 @@ mod verifier;
 
 pub use address::AddressRange;
 pub use audit::{Attempt, AuditLog};
+pub use changed::ChangedPasswords;
 pub(crate) use lockout::Lockout;
 pub use password::{HmacKey, PasswordHash, SecretError};
 pub(crate) use password::{same, signed_text};

@@ -54,13 +54,19 @@ impl PasswordHash {
         Ok(Self(hash))
     }
 
+    /// Whether this may be a password: 1 to 64 bytes that can stand in a FIX field.
+    #[must_use]
+    pub fn is_possible(password: &[u8]) -> bool {
+        (1..=MAX_CREDENTIAL).contains(&password.len()) && !password.contains(&SOH)
+    }
+
     /// Hashes a password with a new salt. `memory_kib` and `passes` set the price of an attempt; OWASP's least is
     /// 19,456 KiB and 2.
     ///
     /// # Errors
     /// [`SecretError`]
     pub fn create(password: &[u8], memory_kib: u32, passes: u32) -> Result<Self, SecretError> {
-        if !(1..=MAX_CREDENTIAL).contains(&password.len()) || password.contains(&SOH) {
+        if !Self::is_possible(password) {
             return Err(SecretError::NotAPassword);
         }
         let params = Params::new(memory_kib, passes, 1, None).map_err(|_| SecretError::NotAHash)?;

@@ -76,6 +76,22 @@ impl Block {
         block
     }
 
+    /// The same with further fields; those that it has already stay as they are.
+    pub(super) fn with(&self, more: &[Member]) -> Self {
+        let required = |tag| self.required.contains(&tag);
+        let own = self.slots.iter().filter(|it| it.tag != 0).map(|it| Member {
+            tag: it.tag,
+            definition: Definition { kind: it.kind, set: it.set },
+            group: it.group,
+            required: required(it.tag),
+        });
+        let mut members: Vec<Member> = own.collect();
+        // What comes first starts an instance.
+        members.sort_by_key(|it| it.tag != self.first);
+        members.extend_from_slice(more);
+        Self::new(&members)
+    }
+
     #[inline]
     fn start(&self, tag: u32) -> usize {
         (tag.wrapping_mul(0x9E37_79B1) >> self.shift) as usize

@@ -1,8 +1,12 @@
 //! Reads the tables. They are part of this program, so a table that cannot be read is a broken build: it panics.
 
 use super::block::{Block, Member, NO_GROUP};
+use super::ours;
 use super::{Definition, Dictionary, Kind, NO_SET, ValueSet};
 use crate::fix::{Version, tags};
+
+/// MDEntryType.
+const MD_ENTRY_TYPE: usize = 269;
 
 /// What is read so far.
 #[derive(Default)]
@@ -50,6 +54,7 @@ pub(super) fn dictionary(text: &str, version: Option<Version>) -> Dictionary {
         }
     }
     reader.add_ours(version, &mut messages);
+    reader.add_values();
     reader.finish(&header, &trailer, &messages)
 }
 
@@ -102,26 +107,46 @@ impl Reader {
         members
     }
 
-    /// Fields that we take beyond the specification: name and password in the Logon of versions older than 4.3, and
-    /// SelfMatchPreventionInstruction, which is from FIX Latest, with orders.
+    /// Fields that we take beyond the specification: see [`ours`].
     fn add_ours(&mut self, version: Option<Version>, messages: &mut [(Vec<u8>, Vec<Member>)]) {
-        let mut add = |kind, tag: u32, types: &[&[u8]]| {
+        for &(kind, tag, types) in ours::FIELDS {
+            let types: Vec<&&[u8]> = types.iter().filter(|it| ours::applies(version, it)).collect();
+            if types.is_empty() {
+                continue;
+            }
             if self.by_tag.get(tag as usize).is_none_or(|&at| at == 0) {
                 self.define(kind, &tag.to_string());
             }
             let member = self.member(tag as u16, NO_GROUP, false);
             for (name, members) in messages.iter_mut() {
-                if types.contains(&name.as_slice()) {
+                if types.iter().any(|it| **it == name.as_slice()) {
                     members.push(member);
                 }
             }
-        };
-        if version.is_some_and(|version| version < Version::Fix43) {
-            add(Kind::Text, tags::USERNAME, &[b"A"]);
-            add(Kind::Text, tags::PASSWORD, &[b"A"]);
         }
-        if version.is_some() {
-            add(Kind::Integer, tags::SELF_MATCH_PREVENTION_INSTRUCTION, &[b"D", b"G"]);
+        self.add_to_listed_orders(messages);
+    }
+
+    /// The orders of a NewOrderList have what a NewOrderSingle has.
+    fn add_to_listed_orders(&mut self, messages: &[(Vec<u8>, Vec<Member>)]) {
+        let members_of = |name: &[u8]| messages.iter().find(|it| it.0 == name).map(|it| &it.1);
+        let (Some(list), Some(order)) = (members_of(b"E"), members_of(b"D")) else { return };
+        let group = list.iter().find(|it| u32::from(it.tag) == tags::NO_ORDERS);
+        let Some(group) = group.filter(|it| it.group != NO_GROUP) else { return };
+        let added = order.iter().filter(|it| ours::FIELDS.iter().any(|ours| ours.1 == u32::from(it.tag)));
+        let group = &mut self.groups[usize::from(group.group)];
+        *group = group.with(&added.copied().collect::<Vec<_>>());
+    }
+
+    /// Kinds of market data entries that older versions lack: what leans to one side in an auction (A), the volume (B) and
+    /// the price that an auction would come to (Q).
+    fn add_values(&mut self) {
+        let tag = self.by_tag.get(MD_ENTRY_TYPE).copied().unwrap_or(0);
+        let Some(at) = usize::from(tag).checked_sub(1) else { return };
+        let set = self.definitions[at].set;
+        if set != NO_SET {
+            self.sets.push(self.sets[usize::from(set)].clone().with(b"ABQ"));
+            self.definitions[at].set = self.sets.len() as u16 - 1;
         }
     }
 
@@ -157,18 +182,32 @@ mod tests {
 
     #[test]
     fn every_table_can_be_read_and_has_what_its_source_says() {
-        // Messages and fields as counted in the XML files, plus those of `add_ours` that the version lacks.
+        // Messages and fields as counted in the XML files, plus those of `ours` that the version lacks.
         let counts =
-            [(27, 138 + 3), (28, 206 + 3), (46, 405 + 3), (68, 635 + 1), (93, 912 + 1), (93, 1090 + 1)];
+            [(27, 138 + 21), (28, 206 + 19), (46, 405 + 18), (68, 635 + 16), (93, 912 + 14), (93, 1090 + 6)];
         for (version, (messages, fields)) in Version::ALL.into_iter().zip(counts) {
             let dictionary = Dictionary::application(version);
             assert_eq!(dictionary.message_types().count(), messages, "{version:?}");
             assert_eq!(dictionary.definitions.len(), fields, "{version:?}");
         }
         let newest = Dictionary::application(Version::Fix50Sp2);
-        assert_eq!((newest.message_types().count(), newest.definitions.len()), (156, 6028));
+        assert_eq!((newest.message_types().count(), newest.definitions.len()), (156, 6028 + 4));
         let transport = Dictionary::session(Version::Fix50);
-        assert_eq!((transport.message_types().count(), transport.definitions.len()), (8, 71));
+        assert_eq!((transport.message_types().count(), transport.definitions.len()), (8, 71 + 2));
+    }
+
+    #[test]
+    fn the_orders_of_a_list_have_what_an_order_has() {
+        let fix44 = Dictionary::application(Version::Fix44);
+        let group = fix44.message(b"E").unwrap().find(73).unwrap().group;
+        let group = &fix44.groups[usize::from(group)];
+        assert_eq!(group.first, 11);
+        assert!([1138, 1107, 9101, 44, 11].iter().all(|&tag| group.find(tag).is_some()));
+        assert!(
+            !Dictionary::application(Version::Fix50).allows(b"A", 35002),
+            "the Logon is the session layer's"
+        );
+        assert!(Dictionary::session(Version::Fix50).allows(b"A", 35002));
     }
 
     #[test]
@@ -183,6 +222,11 @@ mod tests {
         assert!(
             fix44.allows_value(54, b"1") && !fix44.allows_value(54, b"Z") && fix44.allows_value(58, b"any")
         );
-        assert!(Dictionary::application(Version::Fix42).allows(b"A", 554));
+        let fix42 = Dictionary::application(Version::Fix42);
+        assert!(fix42.allows(b"A", 554));
+        assert!(
+            fix42.allows_value(269, b"Q") && fix42.allows_value(269, b"0") && !fix42.allows_value(269, b"C")
+        );
+        assert!(!fix42.allows_value(279, b"Q"), "another field's set");
     }
 }

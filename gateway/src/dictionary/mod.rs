@@ -9,6 +9,7 @@
 mod block;
 mod check;
 mod load;
+mod ours;
 mod problem;
 #[cfg(test)]
 mod tests;

@@ -69,7 +69,7 @@ fn is_month_year(value: &[u8]) -> bool {
 }
 
 /// The values that a field may have.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ValueSet {
     /// Values of one ASCII character.
     characters: u128,
@@ -88,6 +88,12 @@ impl ValueSet {
         }
         set.words.sort();
         set
+    }
+
+    /// The set with more values of one character.
+    pub(super) fn with(mut self, characters: &[u8]) -> Self {
+        characters.iter().for_each(|&it| self.characters |= 1 << it);
+        self
     }
 
     /// Whether the value (each of them, if there may be several) is in the set.

@@ -187,6 +187,12 @@ impl<'a> Message<'a> {
         self.fields
     }
 
+    /// Some of its fields, by their places, as a message of their own.
+    #[must_use]
+    pub(crate) fn part(&self, places: std::ops::Range<usize>) -> Self {
+        Self { bytes: self.bytes, fields: self.fields.get(places).unwrap_or_default() }
+    }
+
     /// Value of the first field with this tag.
     #[must_use]
     pub fn get(&self, tag: u32) -> Option<&'a [u8]> {

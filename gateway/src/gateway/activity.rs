@@ -79,15 +79,19 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.tell_time(now_ns);
         self.finish_logons(now_ns);
         if self.activity.begins_round(now_ns) {
             self.look_at_all(now_ns);
         }
+        self.tick_market(now_ns);
         let mut at = 0;
         while let Some(client) = self.activity.clients.get(at) {
             at += 1;
             self.tick_client(client, now_ns)?;
             self.release_parked(client, now_ns, port);
+            self.pump_answers(client, now_ns);
+            self.cancel_if_due(client, now_ns, port);
         }
         Ok(())
     }
@@ -106,6 +110,11 @@ impl Gateway {
                     self.close(link, "no Logon in time");
                 }
                 None => {}
+            }
+        }
+        for (client, it) in self.clients.iter().enumerate() {
+            if it.on_disconnect.is_due(now_ns) {
+                self.activity.clients.insert(client);
             }
         }
     }
@@ -129,7 +138,7 @@ impl Gateway {
         let clients = &self.clients;
         self.activity.clients.retain(|client| {
             links.extend(clients[client].link);
-            clients[client].session.is_busy() || !clients[client].parked.is_empty()
+            clients[client].is_busy()
         });
         let open = &self.links;
         self.activity.links.retain(|link| {

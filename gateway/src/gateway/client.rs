@@ -4,12 +4,16 @@ use std::collections::{HashMap, VecDeque};
 
 use machine::Record;
 use protocol::{
-    ClientOrderId, CommandKind, EventKind, OrderAccepted, OrderCanceled, OrderReplaced, Rejected,
+    ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted, OrderAccepted,
+    OrderCanceled, OrderReplaced, Rejected,
 };
 
 use super::LinkId;
+use super::disconnect::CancelOnDisconnect;
+use super::order_list::KnownList;
+use super::order_status::MassAnswer;
 use crate::access::Throttle;
-use crate::orders::Request;
+use crate::orders::{Asked, Request};
 use crate::session::Session;
 
 pub(super) struct Client {
@@ -34,6 +38,11 @@ pub(super) struct Client {
     pub(super) counted: u64,
     /// SendingTime of the last signed Logon: an earlier one is a copy.
     pub(super) signed_ns: u64,
+    /// Lists that it has entered, oldest first.
+    pub(super) lists: VecDeque<KnownList>,
+    /// Mass status requests that are being answered.
+    pub(super) answers: VecDeque<MassAnswer>,
+    pub(super) on_disconnect: CancelOnDisconnect,
 }
 
 /// Refused ClOrdIDs that are kept; for each, one repetition with PossResend is ignored instead of being refused again.
@@ -54,7 +63,15 @@ impl Client {
             firm,
             counted: 0,
             signed_ns: 0,
+            lists: VecDeque::new(),
+            answers: VecDeque::new(),
+            on_disconnect: CancelOnDisconnect::default(),
         }
+    }
+
+    /// Whether it has something to go on with, without hearing anything new.
+    pub(super) fn is_busy(&self) -> bool {
+        self.session.is_busy() || !self.parked.is_empty() || !self.answers.is_empty()
     }
 
     pub(super) fn commands_in_flight(&self) -> usize {
@@ -89,7 +106,9 @@ impl Client {
     }
 
     pub(super) fn sent(&mut self, request: Request) {
-        *self.client_ids.entry(request.client_order_id).or_insert(0) += 1;
+        for id in request.client_order_ids() {
+            *self.client_ids.entry(id).or_insert(0) += 1;
+        }
         self.in_flight.push_back(request);
     }
 
@@ -116,44 +135,85 @@ impl Client {
         self.in_flight.iter_mut().chain(self.parked.iter_mut()).for_each(|it| it.sequence = 0);
     }
 
-    /// Finds the request that this command's first event answers. Answers come in the order of the requests; one that
+    /// Finds the request that this event answers, if it answers one. Answers come in the order of the requests; one that
     /// has no request here was sent by the process before this one.
     pub(super) fn match_request(&mut self, event: Record<'_>) {
-        let (kind, client_order_id) = match EventKind::from_code(event.header().kind) {
-            Some(EventKind::OrderAccepted) => {
-                (CommandKind::NewOrder, event.body_as::<OrderAccepted>().map(|it| it.client_order_id))
-            }
-            Some(EventKind::OrderCanceled) => {
-                (CommandKind::CancelOrder, event.body_as::<OrderCanceled>().map(|it| it.client_order_id))
-            }
-            Some(EventKind::OrderReplaced) => {
-                (CommandKind::ReplaceOrder, event.body_as::<OrderReplaced>().map(|it| it.client_order_id))
-            }
-            Some(EventKind::Rejected) => {
-                let Some(body) = event.body_as::<Rejected>() else { return };
-                let Some(kind) = CommandKind::from_code(body.command_kind) else { return };
-                (kind, Some(body.client_order_id))
-            }
-            _ => return,
+        let Some((kind, client_order_id)) = answered(event) else { return };
+        let Some(at) = self.in_flight.iter().position(|it| answers(it, kind, client_order_id)) else {
+            return;
         };
-        let matches = |it: &Request| it.kind == kind && Some(it.client_order_id) == client_order_id;
-        let Some(at) = self.in_flight.iter().position(matches) else { return };
         self.current = self.in_flight.remove(at);
+    }
+
+    /// What a reject's report needs of the request that it answers.
+    pub(super) fn asked(&self, event: Record<'_>) -> Option<Asked> {
+        let rejected = event.body_as::<Rejected>()?;
+        Some(self.current.as_ref()?.asked(rejected.client_order_id))
     }
 
     pub(super) fn current_request(&self) -> Option<&Request> {
         self.current.as_ref()
     }
 
-    /// All events of the current command are in.
-    pub(super) fn finish_request(&mut self) {
-        let Some(request) = self.current.take() else { return };
-        if let Some(count) = self.client_ids.get_mut(&request.client_order_id) {
-            *count -= 1;
-            if *count == 0 {
-                self.client_ids.remove(&request.client_order_id);
+    /// All events of the current command are in; the request that it was.
+    pub(super) fn finish_request(&mut self) -> Option<Request> {
+        let request = self.current.take()?;
+        for id in request.client_order_ids() {
+            if let Some(count) = self.client_ids.get_mut(&id) {
+                *count -= 1;
+                if *count == 0 {
+                    self.client_ids.remove(&id);
+                }
             }
         }
         self.effect_came(request.sequence);
+        Some(request)
     }
+}
+
+/// The kind of command that an event answers, as the plain one of its kind, and with which ClOrdID.
+fn answered(event: Record<'_>) -> Option<(CommandKind, ClientOrderId)> {
+    match EventKind::from_code(event.header().kind)? {
+        EventKind::OrderAccepted => {
+            Some((CommandKind::NewOrder, event.body_as::<OrderAccepted>()?.client_order_id))
+        }
+        EventKind::ExtendedOrderAccepted => {
+            Some((CommandKind::NewOrder, event.body_as::<ExtendedOrderAccepted>()?.order.client_order_id))
+        }
+        EventKind::OrderCanceled => {
+            Some((CommandKind::CancelOrder, event.body_as::<OrderCanceled>()?.client_order_id))
+        }
+        EventKind::OrderReplaced => {
+            Some((CommandKind::ReplaceOrder, event.body_as::<OrderReplaced>()?.client_order_id))
+        }
+        EventKind::MassCancelAccepted => {
+            Some((CommandKind::MassCancel, event.body_as::<MassCancelAccepted>()?.client_order_id))
+        }
+        EventKind::Rejected => {
+            let body = event.body_as::<Rejected>()?;
+            Some((plain(CommandKind::from_code(body.command_kind)?), body.client_order_id))
+        }
+        _ => None,
+    }
+}
+
+/// The kind of the plain command that is answered in the same way.
+fn plain(kind: CommandKind) -> CommandKind {
+    match kind {
+        CommandKind::NewExtendedOrder => CommandKind::NewOrder,
+        CommandKind::ReplaceExtendedOrder => CommandKind::ReplaceOrder,
+        other => other,
+    }
+}
+
+/// Whether an answer of this kind and ClOrdID is that of the request. A list is answered by that of any of its orders, or
+/// rejected as a whole.
+fn answers(request: &Request, kind: CommandKind, client_order_id: ClientOrderId) -> bool {
+    if request.kind == CommandKind::NewOrderList {
+        let whole = kind == CommandKind::NewOrderList && client_order_id.is_none();
+        return whole
+            || (matches!(kind, CommandKind::NewOrder | CommandKind::NewOrderList)
+                && request.client_order_ids().any(|it| it == client_order_id));
+    }
+    plain(request.kind) == kind && request.client_order_id == client_order_id
 }

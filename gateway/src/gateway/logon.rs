@@ -1,7 +1,8 @@
 //! The first message of a connection.
 
+use super::disconnect::policy_of;
 use super::{Gateway, LinkId, PendingLogon};
-use crate::access::{Attempt, Work, same, signed_text};
+use crate::access::{Attempt, PasswordHash, Work, same, signed_text};
 use crate::fix::{FieldIndex, Message, Version, parse_utc_timestamp, tags};
 use crate::session::{Verdict, has_good_time};
 
@@ -39,7 +40,12 @@ impl Gateway {
                 let ticket = self.next_ticket;
                 let hash = self.config.users[client].password.clone().expect("checked by proof_of");
                 let password = message.get(tags::PASSWORD).unwrap_or_default().to_vec();
-                if !self.verifier.submit(Work { ticket, hash, password }) {
+                let work = Work { ticket, hash, password };
+                let taken = match message.get(tags::NEW_PASSWORD) {
+                    None => self.verifier.submit(work),
+                    Some(new) => self.verifier.submit_change(work, new.to_vec()),
+                };
+                if !taken {
                     self.counters.refused_logons += 1;
                     return self.close(link, "too many Logons at the same time");
                 }
@@ -150,8 +156,12 @@ impl Gateway {
                 let pending = link.as_mut()?.pending.take_if(|it| waits(it))?;
                 Some((at, pending))
             });
-            // The client may have gone.
-            let Some((link, pending)) = found else { continue };
+            // The client may have gone; or it is no Logon.
+            let Some((link, pending)) = found else {
+                self.finish_change(ticket, right, now_ns);
+                continue;
+            };
+            let new_password = self.verifier.take_hash(ticket);
             self.link(link).stalled = true;
             self.touch_link(link);
             let mut index = FieldIndex::new();
@@ -161,17 +171,50 @@ impl Gateway {
             } else if self.clients[pending.client].session.is_connected() {
                 self.counters.refused_logons += 1;
                 self.close(link, "Logon of a session that is logged on already");
+            } else if let Some(new) = message.get(tags::NEW_PASSWORD) {
+                self.log_on_with_change(link, pending.client, &message, (new, new_password), now_ns);
             } else {
                 self.log_on(link, pending.client, &message, "password", now_ns);
             }
         }
     }
 
+    /// A Logon that changes the password: refused if it cannot, so that the client knows which one counts.
+    fn log_on_with_change(
+        &mut self,
+        link: LinkId,
+        client: usize,
+        message: &Message<'_>,
+        (new, hash): (&[u8], Option<PasswordHash>),
+        now_ns: u64,
+    ) {
+        let another = message.get(tags::PASSWORD) != Some(new);
+        if another && hash.is_some_and(|hash| self.keep_password(client, hash)) {
+            return self.log_on(link, client, message, "password, changed", now_ns);
+        }
+        let reason = "Logon with a NewPassword that could not be kept";
+        let text = "NewPassword (925) must have 1 to 64 bytes and be another one, or passwords cannot be changed here";
+        self.counters.refused_logons += 1;
+        self.note_attempt_of(link, client, false, reason, now_ns);
+        self.clients[client].session.refuse(message, text, now_ns, &self.store);
+        let mut wire = std::mem::take(self.clients[client].session.wire());
+        self.link(link).wire.append(&mut wire);
+        self.close(link, reason);
+    }
+
     fn log_on(&mut self, link: LinkId, client: usize, message: &Message<'_>, how: &'static str, now_ns: u64) {
         let address = self.link(link).address;
         self.lockout.succeeded(client, address);
         let resets = self.clients[client].session.resets();
-        let verdict = self.clients[client].session.on_logon(message, now_ns, &mut self.store);
+        let policy = policy_of(message, self.config.users[client].on_disconnect);
+        let session = &mut self.clients[client].session;
+        let verdict = match policy {
+            Ok(_) => session.on_logon(message, now_ns, &mut self.store),
+            Err(text) => {
+                session.refuse(message, text, now_ns, &self.store);
+                Verdict::Disconnect("Logon with an impossible cancel on disconnect")
+            }
+        };
         if self.clients[client].session.resets() != resets {
             self.clients[client].forget_sequences();
         }
@@ -189,6 +232,7 @@ impl Gateway {
                 self.activity.clients.insert(client);
                 self.clients[client].link = Some(link);
                 self.link(link).client = Some(client);
+                self.on_logged_on(client, policy.unwrap_or_default());
             }
         }
     }

@@ -5,10 +5,19 @@
 //! ([`Gateway::on_tick`]), then [`Gateway::commit`]; only after it has returned `true` may what stands in
 //! [`Gateway::output`] be sent.
 
+mod account;
 mod activity;
 mod client;
+mod disconnect;
+pub(crate) mod dispatch;
 mod logon;
+mod market_data;
+mod mass_cancel;
+mod order_cancel;
 mod order_entry;
+mod order_list;
+mod order_status;
+mod user_request;
 
 use std::collections::HashMap;
 use std::io;
@@ -17,15 +26,18 @@ use std::net::IpAddr;
 use machine::{Record, Source};
 use protocol::AccountId;
 
-use crate::access::{Attempt, InlineVerifier, Lockout, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, InlineVerifier, Lockout, PasswordHash, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
-use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
-use crate::session::{Session, Verdict};
+use crate::market::Market;
+use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
+use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Session, Verdict};
 use crate::store::{Store, StoreError};
 use crate::transport::Security;
 use activity::Activity;
 use client::Client;
+use disconnect::Ending;
+use user_request::PendingChange;
 
 /// Where commands go: a ring to the sequencer.
 pub trait CommandPort {
@@ -135,6 +147,7 @@ pub struct Gateway {
     clients: Vec<Client>,
     by_comp_id: HashMap<Vec<u8>, usize>,
     orders: Orders,
+    market: Option<Market>,
     store: Store,
     links: Vec<Option<Link>>,
     index: FieldIndex,
@@ -146,6 +159,8 @@ pub struct Gateway {
     /// Sequence and next index of the command whose events are coming in.
     current: Option<(u64, u32)>,
     shutting_down: bool,
+    /// The time that the caller told last.
+    now_ns: u64,
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
     lockout: Lockout,
@@ -153,6 +168,10 @@ pub struct Gateway {
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: Vec<Throttle>,
     activity: Activity,
+    /// Hashes of the configuration, by user: those in `config` may have been changed since.
+    configured_passwords: Vec<Option<PasswordHash>>,
+    changed_passwords: Option<ChangedPasswords>,
+    changes: Vec<PendingChange>,
 }
 
 impl Gateway {
@@ -168,8 +187,16 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError`]
-    pub fn open_with(config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
+    pub fn open_with(mut config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
         config.validate()?;
+        let configured_passwords = config.users.iter().map(|user| user.password.clone()).collect();
+        let changed_passwords = config.passwords_path.as_deref().map(ChangedPasswords::open).transpose()?;
+        if let Some(changed) = &changed_passwords {
+            for user in &mut config.users {
+                let name = &user.sender_comp_id;
+                user.password = user.password.as_ref().map(|password| changed.current(name, password));
+            }
+        }
         let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
         let limits = &config.limits;
         let store = Store::open(
@@ -196,6 +223,7 @@ impl Gateway {
             clients,
             by_comp_id,
             orders: Orders::new(&accounts, limits.done_orders),
+            market: config.market.clone().map(Market::new),
             store,
             links: Vec::new(),
             index: FieldIndex::new(),
@@ -204,12 +232,16 @@ impl Gateway {
             applied: 0,
             current: None,
             shutting_down: false,
+            now_ns: 0,
             verifier,
             next_ticket: 0,
             lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
             activity: Activity::default(),
+            configured_passwords,
+            changed_passwords,
+            changes: Vec::new(),
             config,
         })
     }
@@ -254,6 +286,29 @@ impl Gateway {
             _ => 0,
         };
         self.current = Some((header.sequence, index + 1));
+        if self.config.order_entry {
+            self.fold_order(event, index, now_ns);
+        }
+        self.fold_market(event, now_ns);
+        if event.is_last_event() {
+            self.current = None;
+            self.applied = header.sequence;
+            if let Some(client) = self.client_of(header.source) {
+                self.activity.clients.insert(client);
+                if let Some(request) = self.clients[client].finish_request() {
+                    self.on_list_done(client, &request, now_ns);
+                }
+            }
+            if self.store.pending_bytes() > 1 << 20 {
+                self.commit()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds one event into the orders, and writes its reports.
+    fn fold_order(&mut self, event: Record<'_>, index: u32, now_ns: u64) {
+        let header = event.header();
         let client = self.client_of(header.source);
         // Not always the first event answers: what the time has brought comes before it.
         if let Some(client) = client
@@ -261,25 +316,13 @@ impl Gateway {
         {
             self.clients[client].match_request(event);
         }
-        let request = client.and_then(|client| self.clients[client].current_request());
-        let reports = self.orders.apply(event, index, request);
+        let asked = client.and_then(|client| self.clients[client].asked(event));
+        let reports = self.orders.apply(event, index, asked.as_ref());
         if header.sequence > self.store.applied() {
             for report in reports.iter().flatten() {
                 self.write_report(report, now_ns);
             }
         }
-        if event.is_last_event() {
-            self.current = None;
-            self.applied = header.sequence;
-            if let Some(client) = client {
-                self.clients[client].finish_request();
-                self.activity.clients.insert(client);
-            }
-            if self.store.pending_bytes() > 1 << 20 {
-                self.commit()?;
-            }
-        }
-        Ok(())
     }
 
     /// All recovered events are in: checks that they are those that the store has followed, and keeps what they gave.
@@ -289,7 +332,8 @@ impl Gateway {
     /// [`GatewayError`]
     pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
         let (stored, journal) = (self.store.applied(), self.applied);
-        if stored > journal {
+        // A gateway without orders has no reports that events must not give again.
+        if self.config.order_entry && stored > journal {
             return Err(GatewayError::AheadOfJournal { stored, journal });
         }
         self.commit()?;
@@ -306,10 +350,19 @@ impl Gateway {
         self.activity.clients.insert(report.session());
         let session = &mut self.clients[report.session()].session;
         let catalog = &self.orders.catalog;
+        let special = match report {
+            Report::Execution(body) => self.orders.special(&body.order),
+            _ => None,
+        };
         match report {
             Report::Execution(body) => session.send_application(b"8", now_ns, &mut self.store, |writer| {
-                write_execution(writer, catalog, body, None, None);
+                write_execution(writer, catalog, special, body, StatusAnswer::default());
             }),
+            Report::MassCancel(body) => {
+                session.send_application(b"r", now_ns, &mut self.store, |writer| {
+                    write_mass_cancel(writer, catalog, body);
+                });
+            }
             Report::CancelReject(body) => {
                 session.send_application(b"9", now_ns, &mut self.store, |writer| {
                     write_cancel_reject(writer, body)
@@ -420,13 +473,18 @@ impl Gateway {
 
     /// The link is gone; its place is free again.
     pub fn disconnect(&mut self, link: LinkId) {
-        self.detach(link);
+        self.detach(link, Ending::Drop);
         self.links[link] = None;
     }
 
     /// Parts a link from its session, which keeps its state.
-    fn detach(&mut self, link: LinkId) {
+    fn detach(&mut self, link: LinkId, ending: Ending) {
         let Some(client) = self.link(link).client.take() else { return };
+        if let Some(market) = &mut self.market {
+            market.drop_session(client);
+        }
+        let ending = if self.shutting_down { Ending::Drop } else { ending };
+        self.on_gone(client, ending, self.now_ns);
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
         if session.on_disconnect() {
@@ -443,7 +501,8 @@ impl Gateway {
     }
 
     fn close(&mut self, link: LinkId, reason: &'static str) {
-        self.detach(link);
+        let logged_out = matches!(reason, LOGGED_OUT | CLIENT_LOGGED_OUT);
+        self.detach(link, if logged_out { Ending::Logout } else { Ending::Drop });
         self.activity.links.insert(link);
         let link = self.link(link);
         link.closing = Some(reason);
@@ -457,6 +516,7 @@ impl Gateway {
     /// # Errors
     /// When the store cannot be read.
     pub fn receive(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
+        self.tell_time(now_ns);
         self.touch_link(link);
         let mut index = std::mem::take(&mut self.index);
         let mut input = std::mem::take(self.input(link));
@@ -468,6 +528,13 @@ impl Gateway {
             *self.input(link) = input;
         }
         Ok(())
+    }
+
+    fn tell_time(&mut self, now_ns: u64) {
+        if self.now_ns == 0 {
+            self.resume_disconnects(now_ns);
+        }
+        self.now_ns = now_ns;
     }
 
     fn receive_all(
@@ -563,7 +630,7 @@ impl Gateway {
             self.clients[client].forget_sequences();
         }
         match verdict {
-            Verdict::Handled => {}
+            Verdict::Handled => self.note_resend(client, message),
             Verdict::Disconnect(reason) => self.close(link, reason),
             Verdict::Application => match self.on_application(client, message, now_ns, port) {
                 Taken::Yes => self.clients[client].session.advance(),

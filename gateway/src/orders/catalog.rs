@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use protocol::{
-    AssetCreated, AssetId, InstrumentCreated, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, PriceTicks,
-    QuantityLots,
+    AmountMinor, AssetCreated, AssetId, InstrumentCreated, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS,
+    PriceTicks, QuantityLots,
 };
 use rust_decimal::Decimal;
 
@@ -62,6 +62,14 @@ impl Instrument {
         units(text, self.lot)
     }
 
+    /// An amount of the quote asset as a whole number of its minor units.
+    ///
+    /// # Errors
+    /// [`ConversionError`]
+    pub fn quote_minor(&self, text: &[u8]) -> Result<AmountMinor, ConversionError> {
+        units(text, Decimal::new(1, u32::from(self.quote_scale)))
+    }
+
     /// A price in units of the quote asset.
     #[must_use]
     pub fn price(&self, ticks: PriceTicks) -> Decimal {
@@ -84,6 +92,16 @@ impl Instrument {
         let ticks = (sum / Decimal::from(lots)).round_dp(8);
         ticks.checked_mul(self.tick).unwrap_or(Decimal::MAX).normalize()
     }
+}
+
+/// A whole number.
+pub(super) fn whole(text: &[u8]) -> Result<i64, ConversionError> {
+    units(text, Decimal::ONE)
+}
+
+/// A number of hundredths.
+pub(super) fn hundredths(text: &[u8]) -> Result<i64, ConversionError> {
+    units(text, Decimal::new(1, 2))
 }
 
 fn units(text: &[u8], unit: Decimal) -> Result<i64, ConversionError> {
@@ -153,6 +171,12 @@ impl Catalog {
     #[must_use]
     pub fn by_symbol(&self, symbol: &[u8]) -> Option<&Instrument> {
         self.by_symbol.get(symbol).and_then(|id| self.instruments.get(id))
+    }
+
+    /// The asset with this id.
+    #[must_use]
+    pub fn asset(&self, id: AssetId) -> Option<&Asset> {
+        self.assets.get(&id)
     }
 
     /// The instrument with this id.

@@ -1,19 +1,43 @@
 //! From FIX requests to commands.
 
 use protocol::{
-    AccountId, CancelOrder, ClientOrderId, CommandKind, InstrumentId, NewOrder, OrderId, OrderType,
-    PriceTicks, QuantityLots, ReplaceOrder, SelfTradePrevention, Side, TimeInForce,
+    AccountId, CancelOrder, ClientOrderId, CommandKind, InstrumentId, MassCancel, NewExtendedOrder, NewOrder,
+    OrderId, OrderTerms, OrderType, PriceTicks, QuantityLots, ReplaceExtendedOrder, ReplaceOrder,
+    SelfTradePrevention, TimeInForce,
 };
 use zerocopy::IntoBytes;
 
-use super::{Catalog, ConversionError, Instrument, Order, status};
-use crate::fix::{Message, tags};
+use super::fields::OrderFields;
+use super::list::List;
+use super::refusal::{OTHER, Refusal, UNSUPPORTED, refuse};
+use super::{Catalog, Instrument, terms};
+use crate::fix::{Message, parse_number};
+
+/// For whom requests are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trader {
+    pub(crate) account: AccountId,
+    /// Of orders that do not carry tag 2964.
+    pub(crate) self_trade_prevention: SelfTradePrevention,
+}
+
+/// What a request has besides, by its kind.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Extra {
+    /// Nothing.
+    #[default]
+    None,
+    /// Which orders a mass cancel means.
+    MassCancel(Box<MassCancel>),
+    /// The orders of a list.
+    List(Box<List>),
+}
 
 /// A request on its way to the engine, with what its answer will need.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) kind: CommandKind,
-    /// MsgSeqNum that it came with.
+    /// MsgSeqNum that it came with; 0 for one of the gateway's own.
     pub(crate) sequence: u64,
     pub(crate) client_order_id: ClientOrderId,
     pub(crate) original_client_order_id: ClientOrderId,
@@ -26,15 +50,60 @@ pub(crate) struct Request {
     pub(crate) order_type: u8,
     pub(crate) time_in_force: u8,
     pub(crate) self_trade_prevention: u8,
+    /// Of a replace: whether TimeInForce (59) and TriggerPriceType (1107) stand in it.
+    pub(crate) says_time_in_force: bool,
+    pub(crate) says_trigger: bool,
+    pub(crate) terms: OrderTerms,
+    pub(crate) extra: Extra,
+}
+
+/// What a reject's event does not say, and its report tells all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// OrigClOrdID of a cancel or replace.
+    pub(crate) original_client_order_id: ClientOrderId,
+    /// Price of the order that it would have made.
+    pub(crate) price_ticks: PriceTicks,
+    /// Its quantity.
+    pub(crate) quantity_lots: QuantityLots,
+    /// Its side; 7 (undisclosed) if that is not known.
+    pub(crate) side: u8,
+    /// Its type.
+    pub(crate) order_type: u8,
+    /// Its time in force.
+    pub(crate) time_in_force: u8,
+}
+
+impl Asked {
+    /// Nothing is known: the request was made by the process before this one.
+    pub(crate) const NOTHING: Self = Self {
+        original_client_order_id: ClientOrderId::NONE,
+        price_ticks: 0,
+        quantity_lots: 0,
+        side: 7,
+        order_type: OrderType::Market.code(),
+        time_in_force: 0,
+    };
 }
 
 impl Request {
     /// Hands the command's body to `send`.
     pub(crate) fn send(&self, send: impl FnOnce(u16, &[u8]) -> bool) -> bool {
         let kind = self.kind.code();
-        match self.kind {
-            CommandKind::CancelOrder => send(kind, self.cancel_order().as_bytes()),
-            CommandKind::ReplaceOrder => send(kind, self.replace_order().as_bytes()),
+        match (&self.extra, self.kind) {
+            (Extra::MassCancel(command), _) => send(kind, command.as_bytes()),
+            (Extra::List(list), _) => send(kind, &list.body),
+            (_, CommandKind::CancelOrder) => send(kind, self.cancel_order().as_bytes()),
+            (_, CommandKind::ReplaceOrder) => send(kind, self.replace_order().as_bytes()),
+            (_, CommandKind::ReplaceExtendedOrder) => {
+                let command = ReplaceExtendedOrder {
+                    replace: self.replace_order(),
+                    trigger_price_ticks: self.terms.trigger_price_ticks,
+                    display_lots: self.terms.display_lots,
+                };
+                send(kind, command.as_bytes())
+            }
+            (_, CommandKind::NewExtendedOrder) => send(kind, self.extended_order().as_bytes()),
             _ => send(kind, self.new_order().as_bytes()),
         }
     }
@@ -51,6 +120,10 @@ impl Request {
             time_in_force: self.time_in_force,
             self_trade_prevention: self.self_trade_prevention,
         }
+    }
+
+    pub(super) fn extended_order(&self) -> NewExtendedOrder {
+        NewExtendedOrder { order: self.new_order(), terms: self.terms }
     }
 
     fn cancel_order(&self) -> CancelOrder {
@@ -75,157 +148,155 @@ impl Request {
         }
     }
 
-    /// The order that this request would have made.
-    pub(super) fn as_rejected(&self, session: u16) -> Order {
-        Order {
-            session,
-            client_order_id: self.client_order_id,
-            account: self.account,
-            instrument: self.instrument,
-            price_ticks: self.price_ticks,
-            quantity_lots: self.quantity_lots,
-            side: self.side,
-            order_type: self.order_type,
-            time_in_force: self.time_in_force,
-            status: status::REJECTED,
-            ..Order::default()
+    /// What the answer with this ClOrdID will need of it.
+    pub(crate) fn asked(&self, client_order_id: ClientOrderId) -> Asked {
+        let listed = match &self.extra {
+            Extra::List(list) => list.orders.iter().find(|it| it.client_order_id == client_order_id),
+            _ => None,
+        };
+        let it = listed.unwrap_or(self);
+        Asked {
+            original_client_order_id: it.original_client_order_id,
+            price_ticks: it.price_ticks,
+            quantity_lots: it.quantity_lots,
+            side: it.side,
+            order_type: it.order_type,
+            time_in_force: it.time_in_force,
+        }
+    }
+
+    /// Whether it wants an existing order changed.
+    pub(crate) fn is_replace(&self) -> bool {
+        matches!(self.kind, CommandKind::ReplaceOrder | CommandKind::ReplaceExtendedOrder)
+    }
+
+    /// The ClOrdIDs that it brings.
+    pub(crate) fn client_order_ids(&self) -> impl Iterator<Item = ClientOrderId> + '_ {
+        let listed = match &self.extra {
+            Extra::List(list) => list.orders.as_slice(),
+            _ => &[],
+        };
+        let all = std::iter::once(self.client_order_id).chain(listed.iter().map(|it| it.client_order_id));
+        all.filter(|it| !it.is_none())
+    }
+
+    /// A request of this kind with nothing else in it.
+    pub(crate) fn empty(kind: CommandKind, account: AccountId) -> Self {
+        Self {
+            kind,
+            sequence: 0,
+            client_order_id: ClientOrderId::NONE,
+            original_client_order_id: ClientOrderId::NONE,
+            order_id: OrderId::NONE,
+            account,
+            instrument: 0,
+            price_ticks: 0,
+            quantity_lots: 0,
+            side: 0,
+            order_type: OrderType::Limit.code(),
+            time_in_force: 0,
+            self_trade_prevention: 0,
+            says_time_in_force: false,
+            says_trigger: false,
+            terms: OrderTerms::default(),
+            extra: Extra::None,
         }
     }
 }
 
-/// Why the gateway refuses a request itself: OrdRejReason (103) or CxlRejReason (102), and words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: u64,
-    pub(crate) text: &'static str,
-}
-
-const OTHER: u64 = 99;
-const UNSUPPORTED: u64 = 11;
-const INCORRECT_QUANTITY: u64 = 13;
-
-fn refuse<T>(code: u64, text: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { code, text })
-}
-
-fn client_order_id(text: &[u8]) -> Result<ClientOrderId, Refusal> {
-    match ClientOrderId::from_text(text) {
+pub(super) fn client_order_id(text: Option<&[u8]>) -> Result<ClientOrderId, Refusal> {
+    match ClientOrderId::from_text(text.unwrap_or_default()) {
         Some(id) if !id.is_none() => Ok(id),
         _ => refuse(OTHER, "ClOrdID (11) must be 1 to 36 bytes"),
     }
 }
 
-fn quantity(message: &Message<'_>, instrument: &Instrument) -> Result<QuantityLots, Refusal> {
-    let Some(text) = message.get(tags::ORDER_QTY) else {
-        return refuse(INCORRECT_QUANTITY, "OrderQty (38) is missing");
-    };
-    match instrument.lots(text) {
-        Ok(lots) if lots > 0 => Ok(lots),
-        Err(ConversionError::NotAMultiple) => {
-            refuse(INCORRECT_QUANTITY, "OrderQty (38) is not a multiple of the lot")
-        }
-        _ => refuse(INCORRECT_QUANTITY, "OrderQty (38) must be above 0 and within the exchange's range"),
-    }
-}
-
-fn price(message: &Message<'_>, instrument: &Instrument) -> Result<PriceTicks, Refusal> {
-    let Some(text) = message.get(tags::PRICE) else {
-        return refuse(OTHER, "Price (44) is missing: a limit order needs one");
-    };
-    match instrument.ticks(text) {
-        Ok(ticks) if ticks > 0 => Ok(ticks),
-        Err(ConversionError::NotAMultiple) => refuse(OTHER, "Price (44) is not a multiple of the tick"),
-        _ => refuse(OTHER, "Price (44) must be above 0 and within the exchange's range"),
-    }
-}
-
-fn side(message: &Message<'_>) -> Result<Side, Refusal> {
-    match message.get(tags::SIDE) {
-        Some(b"1") => Ok(Side::Buy),
-        Some(b"2") => Ok(Side::Sell),
-        _ => refuse(UNSUPPORTED, "Side (54) must be 1 (buy) or 2 (sell)"),
-    }
-}
-
-fn order_type(message: &Message<'_>) -> Result<OrderType, Refusal> {
-    match message.get(tags::ORD_TYPE) {
-        Some(b"1") => Ok(OrderType::Market),
-        Some(b"2") => Ok(OrderType::Limit),
-        _ => refuse(UNSUPPORTED, "OrdType (40) must be 1 (market) or 2 (limit)"),
-    }
-}
-
-fn time_in_force(message: &Message<'_>, order_type: OrderType) -> Result<TimeInForce, Refusal> {
-    match (message.get(tags::TIME_IN_FORCE), order_type) {
-        (None, OrderType::Market) | (Some(b"3"), _) => Ok(TimeInForce::ImmediateOrCancel),
-        (Some(b"4"), _) => Ok(TimeInForce::FillOrKill),
-        (Some(b"0" | b"1"), OrderType::Market) => refuse(
-            UNSUPPORTED,
-            "a market order is TimeInForce (59) 3 (immediate or cancel) or 4 (fill or kill)",
-        ),
-        (None | Some(b"0"), OrderType::Limit) => Ok(TimeInForce::Day),
-        (Some(b"1"), OrderType::Limit) => Ok(TimeInForce::GoodTillCancel),
-        _ => refuse(UNSUPPORTED, "TimeInForce (59) must be 0 (day), 1 (GTC), 3 (IOC) or 4 (FOK)"),
-    }
-}
-
 fn self_trade_prevention(
-    message: &Message<'_>,
+    fields: &OrderFields<'_>,
     default: SelfTradePrevention,
 ) -> Result<SelfTradePrevention, Refusal> {
-    match message.get(tags::SELF_MATCH_PREVENTION_INSTRUCTION) {
+    match fields.own_prevention.or(fields.self_trade_prevention) {
         None => Ok(default),
         Some(b"0") => Ok(SelfTradePrevention::Allow),
         Some(b"1") => Ok(SelfTradePrevention::CancelNewest),
         Some(b"2") => Ok(SelfTradePrevention::CancelOldest),
         Some(b"3") => Ok(SelfTradePrevention::CancelBoth),
-        _ => refuse(UNSUPPORTED, "SelfMatchPreventionInstruction (2964) must be 0, 1, 2 or 3"),
+        Some(b"4") => Ok(SelfTradePrevention::DecrementAndCancel),
+        _ => refuse(
+            UNSUPPORTED,
+            "SelfMatchPreventionInstruction (2964) and SelfTradePrevention (9104) must be 0, 1, 2, 3 or 4",
+        ),
     }
 }
 
-fn check_account(message: &Message<'_>, account: AccountId) -> Result<(), Refusal> {
-    match message.get(tags::ACCOUNT) {
-        None => Ok(()),
-        Some(text) if crate::fix::parse_number(text) == Some(u64::from(account.0)) => Ok(()),
-        Some(_) => refuse(15, "Account (1) is not this session's account; it may be left out"),
-    }
+pub(super) fn instrument<'c>(
+    fields: &OrderFields<'_>,
+    catalog: &'c Catalog,
+) -> Result<&'c Instrument, Refusal> {
+    let found = catalog.by_symbol(fields.symbol.unwrap_or_default());
+    found.ok_or(Refusal { code: 1, text: "Symbol (55) is not an instrument of this exchange" })
 }
 
 /// NewOrderSingle (35=D).
 pub(crate) fn parse_new(
     message: &Message<'_>,
     catalog: &Catalog,
-    account: AccountId,
-    default: SelfTradePrevention,
+    trader: Trader,
 ) -> Result<Request, Refusal> {
-    let client_order_id = client_order_id(message.get(tags::CL_ORD_ID).unwrap_or_default())?;
-    check_account(message, account)?;
-    let Some(instrument) = catalog.by_symbol(message.get(tags::SYMBOL).unwrap_or_default()) else {
-        return refuse(1, "Symbol (55) is not an instrument of this exchange");
-    };
-    let order_type = order_type(message)?;
-    let price_ticks = match order_type {
-        OrderType::Limit => price(message, instrument)?,
-        _ if message.get(tags::PRICE).is_some() => {
+    new_order(&OrderFields::of(message), catalog, trader)
+}
+
+/// An order by its fields.
+pub(super) fn new_order(
+    fields: &OrderFields<'_>,
+    catalog: &Catalog,
+    trader: Trader,
+) -> Result<Request, Refusal> {
+    let client_order_id = client_order_id(fields.client_order_id)?;
+    if !terms::is_own_account(fields.account, trader.account.0) {
+        return refuse(15, "Account (1) is not this session's account; it may be left out");
+    }
+    let instrument = instrument(fields, catalog)?;
+    let style = terms::style(fields)?;
+    let has_price = matches!(style.order_type, OrderType::Limit | OrderType::StopLimit | OrderType::Pegged);
+    let price_ticks = match fields.price {
+        Some(_) if !has_price => {
             return refuse(UNSUPPORTED, "a market order has no Price (44)");
         }
-        _ => 0,
+        None if !has_price => 0,
+        _ => terms::price(fields, instrument)?,
     };
+    let quantity_lots = match (fields.budget, fields.quantity) {
+        (Some(_), None) => 0,
+        _ => terms::quantity(fields, instrument)?,
+    };
+    let side = terms::side(fields)?;
+    let time_in_force = terms::time_in_force(fields, style)?;
+    let terms = terms::terms(fields, instrument, side, style, time_in_force)?;
+    let plain = matches!(style.order_type, OrderType::Market | OrderType::Limit)
+        && is_plain(time_in_force)
+        && terms == OrderTerms::default();
     Ok(Request {
-        kind: CommandKind::NewOrder,
-        sequence: message.number(tags::MSG_SEQ_NUM).unwrap_or(0),
+        sequence: fields.sequence.and_then(parse_number).unwrap_or(0),
         client_order_id,
-        original_client_order_id: ClientOrderId::NONE,
-        order_id: OrderId::NONE,
-        account,
         instrument: instrument.id,
         price_ticks,
-        quantity_lots: quantity(message, instrument)?,
-        side: side(message)?.code(),
-        order_type: order_type.code(),
-        time_in_force: time_in_force(message, order_type)?.code(),
-        self_trade_prevention: self_trade_prevention(message, default)?.code(),
+        quantity_lots,
+        side: side.code(),
+        order_type: style.order_type.code(),
+        time_in_force: time_in_force.code(),
+        self_trade_prevention: self_trade_prevention(fields, trader.self_trade_prevention)?.code(),
+        terms,
+        ..Request::empty(
+            if plain { CommandKind::NewOrder } else { CommandKind::NewExtendedOrder },
+            trader.account,
+        )
     })
+}
+
+fn is_plain(time_in_force: TimeInForce) -> bool {
+    use TimeInForce::{Day, FillOrKill, GoodTillCancel, ImmediateOrCancel};
+    matches!(time_in_force, Day | GoodTillCancel | ImmediateOrCancel | FillOrKill)
 }
 
 /// OrderCancelRequest (35=F). The order is not looked up yet; `order_id` is none.
@@ -234,49 +305,58 @@ pub(crate) fn parse_cancel(
     catalog: &Catalog,
     account: AccountId,
 ) -> Result<Request, Refusal> {
-    let client_order_id = client_order_id(message.get(tags::CL_ORD_ID).unwrap_or_default())?;
-    if check_account(message, account).is_err() {
+    cancel(&OrderFields::of(message), catalog, account)
+}
+
+fn cancel(fields: &OrderFields<'_>, catalog: &Catalog, account: AccountId) -> Result<Request, Refusal> {
+    let client_order_id = client_order_id(fields.client_order_id)?;
+    if !terms::is_own_account(fields.account, account.0) {
         return refuse(OTHER, "Account (1) is not this session's account; it may be left out");
     }
-    let Some(instrument) = catalog.by_symbol(message.get(tags::SYMBOL).unwrap_or_default()) else {
-        return refuse(1, "Symbol (55) is not an instrument of this exchange");
-    };
-    let original = message.get(tags::ORIG_CL_ORD_ID).and_then(ClientOrderId::from_text);
+    let instrument = instrument(fields, catalog)?;
+    let original = fields.original_client_order_id.and_then(ClientOrderId::from_text);
     Ok(Request {
-        kind: CommandKind::CancelOrder,
-        sequence: message.number(tags::MSG_SEQ_NUM).unwrap_or(0),
+        sequence: fields.sequence.and_then(parse_number).unwrap_or(0),
         client_order_id,
         original_client_order_id: original.unwrap_or_default(),
-        order_id: OrderId::NONE,
-        account,
         instrument: instrument.id,
-        price_ticks: 0,
-        quantity_lots: 0,
-        side: side(message).map_err(|it| Refusal { code: OTHER, ..it })?.code(),
-        order_type: OrderType::Limit.code(),
-        time_in_force: 0,
-        self_trade_prevention: 0,
+        side: terms::side(fields).map_err(|it| Refusal { code: OTHER, ..it })?.code(),
+        ..Request::empty(CommandKind::CancelOrder, account)
     })
 }
 
-/// OrderCancelReplaceRequest (35=G). The order is not looked up yet; `order_id` is none.
+/// OrderCancelReplaceRequest (35=G). The order is not looked up yet: `order_id` is none, and what depends on the order
+/// is seen to by [`super::replace::fit_to_order`].
 pub(crate) fn parse_replace(
     message: &Message<'_>,
     catalog: &Catalog,
     account: AccountId,
 ) -> Result<Request, Refusal> {
-    let base = parse_cancel(message, catalog, account)?;
+    let fields = OrderFields::of(message);
+    let base = cancel(&fields, catalog, account)?;
+    let instrument = instrument(&fields, catalog)?;
     let other = |refusal: Refusal| Refusal { code: OTHER, ..refusal };
-    let Some(instrument) = catalog.instrument(base.instrument) else {
-        return refuse(1, "Symbol (55) is not an instrument of this exchange");
+    let style = terms::style(&fields).map_err(other)?.partial();
+    let side = terms::side(&fields).map_err(other)?;
+    let expires = fields.expire_time.is_some() || fields.expire_date.is_some();
+    let time_in_force = match fields.time_in_force {
+        None if expires => TimeInForce::GoodTillDate,
+        None => TimeInForce::Day,
+        Some(_) => terms::time_in_force(&fields, style).map_err(other)?,
     };
-    if message.get(tags::ORD_TYPE) != Some(b"2") {
-        return refuse(OTHER, "OrdType (40) must be 2: only limit orders rest");
-    }
+    let price_ticks = match fields.price {
+        None => 0,
+        Some(_) => terms::price(&fields, instrument).map_err(other)?,
+    };
     Ok(Request {
         kind: CommandKind::ReplaceOrder,
-        price_ticks: price(message, instrument).map_err(other)?,
-        quantity_lots: quantity(message, instrument).map_err(other)?,
+        price_ticks,
+        quantity_lots: terms::quantity(&fields, instrument).map_err(other)?,
+        order_type: style.order_type.code(),
+        time_in_force: time_in_force.code(),
+        says_time_in_force: fields.time_in_force.is_some(),
+        says_trigger: fields.trigger_price_type.is_some(),
+        terms: terms::terms(&fields, instrument, side, style, time_in_force).map_err(other)?,
         ..base
     })
 }

@@ -2,6 +2,11 @@
 
 use super::*;
 use machine::{Body, Context, EventBuffer};
+use protocol::{
+    BUSTABLE_TRADES, CancelReason, CommandKind, ExtendedOrderAccepted, OrderAccepted, OrderCanceled,
+    OrderDecremented, OrderReplaced, OrderShown, OrderTriggered, OrderType, RejectReason, Rejected, Trade,
+    TradeBusted,
+};
 
 const ALICE: AccountId = AccountId(2);
 const ID: OrderId = OrderId(7 << 24);
@@ -42,7 +47,7 @@ impl Fold {
         reports
             .map(|report| match report {
                 Report::Execution(report) => report,
-                Report::CancelReject(reject) => panic!("{reject:?}"),
+                other => panic!("{other:?}"),
             })
             .collect()
     }
@@ -172,4 +177,34 @@ fn rejects_of_every_kind_of_order_reach_their_session() {
         let report = fold.one(&rejected(kind));
         assert_eq!((report.order.status, report.reject), (status::REJECTED, Some(RejectReason::WouldTake)));
     }
+}
+
+#[test]
+fn a_replace_leaves_open_what_no_event_says() {
+    let mut fold = Fold::new(OrderType::Limit);
+    let mut terms =
+        OrderTerms { display_lots: 2, trigger_price_ticks: 90, trigger: 1, ..OrderTerms::default() };
+    let order = OrderAccepted {
+        order_id: OrderId(9 << 24),
+        account: ALICE,
+        instrument: 1,
+        client_order_id: ClientOrderId::from_text(b"i").unwrap(),
+        ..OrderAccepted::default()
+    };
+    fold.one(&ExtendedOrderAccepted { order, terms, ..ExtendedOrderAccepted::default() });
+    let special = |fold: &Fold| {
+        let order = fold.orders.by_id(0, OrderId(9 << 24)).unwrap();
+        fold.orders.special(order).unwrap().terms
+    };
+    let replaced = OrderReplaced { order_id: OrderId(9 << 24), kept_priority: 1, ..OrderReplaced::default() };
+    fold.one(&replaced);
+    assert_eq!(special(&fold), terms, "it has kept its place: nothing of that has changed");
+    fold.one(&OrderReplaced { kept_priority: 0, ..replaced });
+    (terms.display_lots, terms.trigger_price_ticks) = (0, 0);
+    assert_eq!(special(&fold), terms);
+    fold.apply(&OrderShown { order_id: OrderId(9 << 24), shown_lots: 3, ..OrderShown::default() });
+    terms.display_lots = 3;
+    assert_eq!(special(&fold), terms, "the first slice shows how much is shown");
+    fold.apply(&OrderShown { order_id: OrderId(9 << 24), shown_lots: 1, ..OrderShown::default() });
+    assert_eq!(special(&fold), terms, "the last slice may be smaller");
 }

@@ -4,9 +4,10 @@ use std::io;
 
 use super::logon::has_good_time;
 use super::resend::MAX_OPEN_RANGES;
-use super::{Phase, Session, Verdict};
+use super::{CLIENT_LOGGED_OUT, LOGGED_OUT, Phase, Session, Verdict};
 use crate::dictionary::{Checker, Problem, SessionRejectReason as Reason};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
+use crate::gateway::dispatch::route_of;
 use crate::store::Store;
 
 impl Session {
@@ -27,7 +28,7 @@ impl Session {
         let kind = message.message_type();
         if matches!(self.phase, Phase::LoggingOut { .. }) && kind != b"2" {
             let answered = kind == b"5";
-            return Ok(if answered { Verdict::Disconnect("logged out") } else { Verdict::Handled });
+            return Ok(if answered { Verdict::Disconnect(LOGGED_OUT) } else { Verdict::Handled });
         }
         if message.get(tags::BEGIN_STRING) != Some(self.identity.version.begin_string()) {
             if kind != b"5" {
@@ -139,7 +140,6 @@ impl Session {
 
     fn dispatch(&mut self, message: &Message<'_>, now_ns: u64, store: &mut Store) -> Verdict {
         match message.message_type() {
-            b"D" | b"F" | b"G" | b"H" => return Verdict::Application,
             b"0" | b"3" => self.advance(),
             b"1" => {
                 let id = message.get(tags::TEST_REQ_ID).unwrap_or_default();
@@ -148,6 +148,7 @@ impl Session {
             }
             b"4" => self.on_gap_fill(message, now_ns, store),
             b"A" => self.reject(message, &Problem::of(Reason::Other), now_ns, store),
+            kind if route_of(kind).is_some() => return Verdict::Application,
             _ => self.reject_unsupported(message, now_ns, store),
         }
         Verdict::Handled
@@ -184,7 +185,7 @@ impl Session {
             self.advance();
         }
         self.send_logout("", now_ns, store);
-        Verdict::Disconnect("client logged out")
+        Verdict::Disconnect(CLIENT_LOGGED_OUT)
     }
 
     /// A ResendRequest is answered whatever its number, or two sides that both miss messages would wait for each other

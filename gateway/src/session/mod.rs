@@ -21,6 +21,11 @@ use crate::dictionary::{Checker, Switches};
 use crate::fix::{FieldIndex, Precision, Version};
 use crate::store::Store;
 
+/// Why a connection ends after the client has answered our Logout.
+pub(crate) const LOGGED_OUT: &str = "logged out";
+/// Why a connection ends after a Logout of the client.
+pub(crate) const CLIENT_LOGGED_OUT: &str = "client logged out";
+
 /// What to do after a message or a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -89,6 +89,17 @@ impl Session {
         }
     }
 
+    /// Sends an application message that is not kept: a resend fills its number. For what is old when it is sent again.
+    pub fn send_unkept(
+        &mut self,
+        message_type: &[u8],
+        now_ns: u64,
+        store: &mut Store,
+        body: impl FnOnce(&mut MessageWriter<'_>),
+    ) {
+        self.send_admin(message_type, now_ns, store, body);
+    }
+
     pub(super) fn send_logon(
         &mut self,
         seconds: u64,

@@ -30,6 +30,8 @@ pub(super) enum EntryKind {
     Version = 7,
     /// Number: start of the schedule's interval in which the sequences began, nanoseconds since the Unix epoch.
     Began = 8,
+    /// Number: 0, or 1 more than the nanoseconds after which the session's orders are to be cancelled once it is gone.
+    OnDisconnect = 11,
 }
 
 impl EntryKind {
@@ -43,6 +45,7 @@ impl EntryKind {
             Self::Commit,
             Self::Version,
             Self::Began,
+            Self::OnDisconnect,
         ];
         all.into_iter().find(|kind| *kind as u8 == code)
     }

@@ -85,11 +85,20 @@ struct SessionState {
     messages: VecDeque<Stored>,
     version: Option<Version>,
     began_ns: u64,
+    cancels_after_ns: Option<u64>,
 }
 
 impl SessionState {
     fn new(name: String) -> Self {
-        Self { name, next_out: 1, next_in: 1, messages: VecDeque::new(), version: None, began_ns: 0 }
+        Self {
+            name,
+            next_out: 1,
+            next_in: 1,
+            messages: VecDeque::new(),
+            version: None,
+            began_ns: 0,
+            cancels_after_ns: None,
+        }
     }
 
     fn reset(&mut self) {
@@ -213,6 +222,7 @@ impl Store {
             EntryKind::Reset => session.reset(),
             EntryKind::Version => session.version = Version::ALL.get(entry.number as usize).copied(),
             EntryKind::Began => session.began_ns = entry.number,
+            EntryKind::OnDisconnect => session.cancels_after_ns = entry.number.checked_sub(1),
             EntryKind::Session | EntryKind::Commit => unreachable!("handled above"),
         }
     }
@@ -268,6 +278,9 @@ impl Store {
             push_entry(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out, b"");
             push_entry(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in, b"");
             push_entry(&mut self.pending, EntryKind::Began, index as u16, session.began_ns, b"");
+            if let Some(after_ns) = session.cancels_after_ns {
+                push_entry(&mut self.pending, EntryKind::OnDisconnect, index as u16, after_ns + 1, b"");
+            }
             if let Some(version) = session.version {
                 push_entry(&mut self.pending, EntryKind::Version, index as u16, version as u64, b"");
             }
@@ -309,6 +322,21 @@ impl Store {
     pub fn began_is(&mut self, session: usize, began_ns: u64) {
         push_entry(&mut self.pending, EntryKind::Began, session as u16, began_ns, b"");
         self.sessions[session].began_ns = began_ns;
+    }
+
+    /// How long after it is gone the session's orders are to be cancelled; `None` if they are not.
+    #[must_use]
+    pub fn cancels_after_ns(&self, session: usize) -> Option<u64> {
+        self.sessions[session].cancels_after_ns
+    }
+
+    /// The session's orders are to be cancelled so long after it is gone, or not.
+    pub fn cancels_after_ns_is(&mut self, session: usize, after_ns: Option<u64>) {
+        if self.sessions[session].cancels_after_ns != after_ns {
+            let number = after_ns.map_or(0, |after_ns| after_ns + 1);
+            push_entry(&mut self.pending, EntryKind::OnDisconnect, session as u16, number, b"");
+            self.sessions[session].cancels_after_ns = after_ns;
+        }
     }
 
     /// Sequence of the last event whose messages are in the store.

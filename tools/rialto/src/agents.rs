@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
 
 use sequencer::{Agent, AgentError, Clock, EventReader, Ingress, SendError};
 use simulator::house::House;
 
-use crate::operator::{Operator, Status};
+use crate::operator::{Operator, Status, Wish};
 
 /// Events that an agent takes in one duty cycle.
 const EVENTS_PER_CYCLE: usize = 1024;
@@ -26,6 +27,8 @@ fn send(ingress: &mut Ingress, session: u16, kind: u16, body: &[u8]) -> Result<b
 /// The operator in the pipeline.
 pub struct OperatorAgent {
     operator: Operator,
+    /// What people ask for at run time.
+    asked: Receiver<Wish>,
     ingress: Ingress,
     events: EventReader,
     clock: Clock,
@@ -33,8 +36,14 @@ pub struct OperatorAgent {
 
 impl OperatorAgent {
     /// Over an operator that knows what the journal has.
-    pub fn new(operator: Operator, ingress: Ingress, events: EventReader, clock: Clock) -> Self {
-        Self { operator, ingress, events, clock }
+    pub fn new(
+        operator: Operator,
+        asked: Receiver<Wish>,
+        ingress: Ingress,
+        events: EventReader,
+        clock: Clock,
+    ) -> Self {
+        Self { operator, asked, ingress, events, clock }
     }
 }
 
@@ -47,6 +56,7 @@ impl Agent for OperatorAgent {
         let operator = &mut self.operator;
         let events = self.events.poll(EVENTS_PER_CYCLE, |event| operator.on_event(event));
         let mut work = events?;
+        self.asked.try_iter().for_each(|wish| operator.ask(wish));
         let Some(wish) = operator.next(self.clock.now_ns()) else { return Ok(work) };
         if send(&mut self.ingress, 0, wish.kind, &wish.body)? {
             operator.sent();

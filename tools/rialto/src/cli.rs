@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::admin::AdminCommand;
 use crate::commands::journal::JournalCommand;
 
 /// An exchange and a wallet in one binary.
@@ -23,6 +24,7 @@ Examples:
   rialto state data                   who owns what, and which orders are live
   rialto snapshot list data           states that a start or a look into the past begins with
   rialto journal verify data          check every byte of the journal
+  rialto admin halt BTC/USD           an operator's work on a running exchange
   rialto feed itch FILE.itch50.gz     put a NASDAQ recording through the whole exchange
 
 `rialto COMMAND --help` tells more of each."
@@ -58,6 +60,8 @@ pub enum Command {
     Load(LoadCommand),
     /// Show live books and trades in the terminal.
     Top(TopArgs),
+    /// Halt, resume, bust, cancel, suspend, deposit: an operator's work on a running exchange.
+    Admin(AdminArgs),
     /// Hash a password for the configuration.
     Password(PasswordArgs),
     /// Print the default configuration, as a start for your own.
@@ -72,6 +76,8 @@ Examples:
   rialto serve --demo                          the same, with house market makers and takers
   rialto config > my.toml; rialto serve --config my.toml
   rialto serve --fix-bind 127.0.0.1:0          a free port; the first lines of output name it
+  rialto serve --market-data-bind 127.0.0.1:9879
+                                               market data on a port and a thread of its own, not on the FIX port
 
 Log on with SenderCompID ALICE, TargetCompID RIALTO, Username alice, Password alice-secret (BOB and CAROL likewise).
 A running exchange stops cleanly on SIGINT or SIGTERM; killed in any other way, it recovers at the next start.")]
@@ -88,6 +94,12 @@ pub struct ServeArgs {
     /// Address of the FIX port, instead of the configuration's; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub fix_bind: Option<SocketAddr>,
+    /// Address of a FIX port for market data alone, instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub market_data_bind: Option<SocketAddr>,
+    /// Take binary order entry at this address too, or at it instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub binary_bind: Option<SocketAddr>,
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,
@@ -477,6 +489,32 @@ pub struct PasswordArgs {
     /// Passes over that memory.
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub passes: u32,
+}
+
+/// Arguments of `admin`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Talks to the exchange that runs on the data folder, by a socket there that only its owner can use. What is done has its
+place in the journal, and every request a line in admin.log of the data folder. Exits 1 when the exchange refuses.
+
+Examples:
+  rialto admin halt BTC/USD --for-s 300        halt for five minutes
+  rialto admin resume BTC/USD
+  rialto admin cancel --session ALICE          cancel all orders that a FIX session has entered
+  rialto admin kill alice                      suspend an account and cancel its orders
+  rialto admin activate alice
+  rialto admin bust 4711 --reference 12        reverse a trade
+  rialto admin deposit alice 1000.50 USD --json")]
+pub struct AdminArgs {
+    /// Data folder of the running exchange.
+    #[arg(long, value_name = "DIR", default_value = "data", global = true)]
+    pub data: PathBuf,
+    /// Print the answer as one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AdminCommand,
 }
 
 /// Arguments of `top`.

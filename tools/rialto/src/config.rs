@@ -13,7 +13,9 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::cli::Durability;
-use crate::fix_config::{self, FileGateway, FileSession, FileThrottle, FileUser};
+use crate::fix_config::{self, FileGateway, FileMarketData, FileSession, FileThrottle, FileUser, MarketData};
+use crate::journal_config::{FileJournal, JournalBatch};
+use crate::ports_config::{BinaryPort, FileBinary, FileTls, TlsPort};
 use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
@@ -73,8 +75,12 @@ struct File {
     #[serde(default)]
     snapshots: FileSnapshots,
     fix: FileFix,
+    tls: Option<FileTls>,
+    binary: Option<FileBinary>,
     #[serde(default)]
     gateway: FileGateway,
+    #[serde(default)]
+    market_data: FileMarketData,
     #[serde(default)]
     sessions: FileSession,
     #[serde(default)]
@@ -100,13 +106,6 @@ struct FileLimits {
     fills_per_command: u32,
     positions: u32,
     recent_client_ids: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileJournal {
-    batch_bytes: Option<usize>,
-    batch_wait_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,20 +182,6 @@ pub struct Thread {
     pub slice_us: Option<u64>,
 }
 
-/// How commands gather before they are synced together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JournalBatch {
-    /// Most bytes of commands that gather while a sync runs; 4096 to [`MAX_BATCH_BYTES`].
-    pub bytes: usize,
-    /// Microseconds that a sync waits for more commands; 0 to [`MAX_BATCH_WAIT_US`].
-    pub wait_us: u64,
-}
-
-/// Half the ring that commands wait in: 8 MiB.
-const MAX_BATCH_BYTES: usize = 8 << 20;
-/// A tenth of a second, which every command may then have to wait.
-const MAX_BATCH_WAIT_US: u64 = sequencer::MAX_JOURNAL_WAIT_NS / 1000;
-
 /// Money that an account starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpeningDeposit {
@@ -241,6 +226,10 @@ pub struct Config {
     pub fix_bind: SocketAddr,
     /// Our CompID.
     pub target_comp_id: String,
+    /// FIX over TLS.
+    pub tls: Option<TlsPort>,
+    /// Binary order entry.
+    pub binary: Option<BinaryPort>,
     /// Assets to create.
     pub assets: Vec<CreateAsset>,
     /// Instruments to create.
@@ -257,6 +246,8 @@ pub struct Config {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// Limits of the FIX gateway.
     pub gateway: GatewayLimits,
+    /// How market data is offered.
+    pub market_data: MarketData,
     /// House traders.
     pub demo: Option<Demo>,
 }
@@ -326,12 +317,14 @@ impl Checker<'_> {
             return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
         }
         let snapshots = file.snapshots.check().map_err(|(field, reason)| self.invalid(field, reason))?;
+        let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
+        let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
         let threads = file
             .threads
             .into_iter()
             .map(|(name, it)| (name, Thread { idle: it.idle, core: it.core, slice_us: it.slice_us }))
             .collect();
-        let journal = self.journal(&file.journal)?;
+        let journal = file.journal.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         Ok(Config {
             data: file.data,
             durability: file.durability,
@@ -343,6 +336,8 @@ impl Checker<'_> {
             snapshots,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,
+            tls: file.tls.map(FileTls::port),
+            binary,
             assets,
             instruments,
             accounts,
@@ -351,28 +346,13 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
+            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),
                 seed: demo.seed,
             }),
         })
-    }
-
-    fn journal(&self, file: &FileJournal) -> Result<JournalBatch, ConfigError> {
-        let bytes = file.batch_bytes.unwrap_or(1 << 20);
-        if !(4096..=MAX_BATCH_BYTES).contains(&bytes) {
-            let reason =
-                format!("{bytes} must be 4096 to {MAX_BATCH_BYTES}: half the ring that commands wait in");
-            return Err(self.invalid("journal.batch_bytes", reason));
-        }
-        let wait_us = file.batch_wait_us.unwrap_or(0);
-        if wait_us > MAX_BATCH_WAIT_US {
-            let reason =
-                format!("{wait_us} must be 0 to {MAX_BATCH_WAIT_US}: every command may have to wait so long");
-            return Err(self.invalid("journal.batch_wait_us", reason));
-        }
-        Ok(JournalBatch { bytes, wait_us })
     }
 
     fn unique(

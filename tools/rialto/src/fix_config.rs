@@ -1,14 +1,16 @@
 //! The parts of the configuration file that are about FIX: users, their sessions, firms, and the gateway's limits.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gateway::access::{HmacKey, PasswordHash, Permissions, ThrottleLimits};
 use gateway::dictionary::Switches;
 use gateway::fix::{Precision, Version};
 use gateway::session::{Schedule, SessionSettings};
-use gateway::{AccessSettings, GatewayLimits, UserConfig};
-use protocol::AccountId;
+use gateway::transport::CertificateName;
+use gateway::{AccessSettings, DisconnectPolicy, GatewayLimits, MarketSettings, UserConfig};
+use protocol::{AccountId, Limits};
 use serde::Deserialize;
 
 use crate::rules;
@@ -30,9 +32,12 @@ pub struct FileUser {
     self_trade_prevention: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
+    certificate: Option<String>,
     permissions: Option<Vec<String>>,
     throttle: Option<FileThrottle>,
     firm: Option<String>,
+    cancel_on_disconnect: Option<String>,
+    cancel_on_disconnect_grace_s: Option<u64>,
     #[serde(default)]
     session: FileSession,
 }
@@ -119,6 +124,55 @@ impl FileGateway {
     }
 }
 
+/// `[market_data]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileMarketData {
+    enabled: Option<bool>,
+    bind: Option<SocketAddr>,
+    subscriptions: Option<usize>,
+    backlog_bytes: Option<usize>,
+}
+
+/// How market data is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarketData {
+    /// Whether it is.
+    pub enabled: bool,
+    /// A port of its own, with a thread of its own; without one it is served on the FIX port.
+    pub bind: Option<SocketAddr>,
+    subscriptions: Option<usize>,
+    backlog_bytes: Option<usize>,
+}
+
+impl FileMarketData {
+    /// Checks it.
+    pub fn check(self) -> Result<MarketData, Mistake> {
+        let Self { enabled, bind, subscriptions, backlog_bytes } = self;
+        if subscriptions == Some(0) {
+            let reason = "must be 1 or more; `enabled = false` offers no market data".to_owned();
+            return Err(("market_data.subscriptions".to_owned(), reason));
+        }
+        if backlog_bytes.is_some_and(|bytes| !(4096..=1 << 30).contains(&bytes)) {
+            let reason = "must be from 4,096 to 1,073,741,824".to_owned();
+            return Err(("market_data.backlog_bytes".to_owned(), reason));
+        }
+        Ok(MarketData { enabled: enabled.unwrap_or(true), bind, subscriptions, backlog_bytes })
+    }
+}
+
+impl MarketData {
+    /// What a gateway must know, for an exchange of these limits.
+    pub fn settings(&self, limits: &Limits) -> MarketSettings {
+        let usual = MarketSettings::new(*limits);
+        MarketSettings {
+            subscriptions: self.subscriptions.unwrap_or(usual.subscriptions),
+            backlog_bytes: self.backlog_bytes.unwrap_or(usual.backlog_bytes),
+            ..usual
+        }
+    }
+}
+
 impl FileThrottle {
     fn limits(self) -> ThrottleLimits {
         ThrottleLimits {
@@ -158,6 +212,7 @@ impl FileUser {
             .settings()
             .map_err(|(field, reason)| (at(&format!("session.{field}")), reason))?;
         let access = self.access().map_err(|(field, reason)| (at(field), reason))?;
+        let on_disconnect = self.on_disconnect().map_err(|(field, reason)| (at(field), reason))?;
         let name = self.self_trade_prevention.as_deref().unwrap_or("cancel_newest");
         let prevention = rules::self_trade_prevention(name).map_err(|(field, reason)| (at(field), reason))?;
         Ok(UserConfig {
@@ -169,7 +224,25 @@ impl FileUser {
             self_trade_prevention: prevention,
             session: settings,
             access,
+            on_disconnect,
         })
+    }
+
+    fn on_disconnect(&self) -> Result<DisconnectPolicy, (&'static str, String)> {
+        let (on_drop, on_logout) = match self.cancel_on_disconnect.as_deref() {
+            None | Some("never") => (false, false),
+            Some("drop") => (true, false),
+            Some("logout") => (false, true),
+            Some("always") => (true, true),
+            Some(other) => {
+                let reason = format!("{other:?} is none of never, drop, logout, always");
+                return Err(("cancel_on_disconnect", reason));
+            }
+        };
+        let grace_s = self.cancel_on_disconnect_grace_s.unwrap_or(0);
+        let grace_ns = grace_s.checked_mul(1_000_000_000).filter(|&it| it <= DisconnectPolicy::MAX_GRACE_NS);
+        let too_long = || ("cancel_on_disconnect_grace_s", "must be at most an hour: 3600".to_owned());
+        Ok(DisconnectPolicy { on_drop, on_logout, grace_ns: grace_ns.ok_or_else(too_long)? })
     }
 
     fn access(&self) -> Result<AccessSettings, (&'static str, String)> {
@@ -182,12 +255,13 @@ impl FileUser {
                 })
             })
         });
+        let certificate = self.certificate.as_deref().map(str::parse::<CertificateName>).transpose();
         Ok(AccessSettings {
+            certificate: certificate.map_err(|error| ("certificate", error.to_string()))?,
             addresses: addresses.map_err(|reason| ("addresses", reason))?,
             permissions: permissions.map_err(|reason| ("permissions", reason))?,
             throttle: self.throttle.map(FileThrottle::limits).unwrap_or_default(),
             firm: self.firm.clone(),
-            certificate: None,
         })
     }
 }
@@ -321,7 +395,11 @@ mod tests {
         let session = "session = { version = 'FIX.5.0SP2', timestamps = 'nanos', reset_on_logon = true, \
              validate_user_defined_fields = false, schedule = { start = '22:00', end = '21:00:30', \
              start_day = 'Sunday', end_day = 'friday' } }";
-        let it = user(&format!("password_hash = '{HASH}'\npermissions = ['cancel']\n{session}")).unwrap();
+        let disconnect = "cancel_on_disconnect = 'drop'\ncancel_on_disconnect_grace_s = 5";
+        let text = format!("password_hash = '{HASH}'\npermissions = ['cancel']\n{disconnect}\n{session}");
+        let it = user(&text).unwrap();
+        assert!(it.on_disconnect.on_drop && !it.on_disconnect.on_logout);
+        assert_eq!(it.on_disconnect.grace_ns, 5_000_000_000);
         assert_eq!((it.session.version, it.session.resend_chunk), (Some(Version::Fix50Sp2), 100));
         assert!(it.session.reset_on_logon && !it.session.switches.validate_user_defined_fields);
         assert_eq!(it.session.schedule, Schedule::weekly((6, 79_200), (4, 75_630)));
@@ -335,7 +413,11 @@ mod tests {
         assert!(user("password_hash = 'secret'").err().unwrap().1.contains("rialto password"));
         assert_eq!(mistake("hmac_key_file = 'no-such-file'").0, "users.A.hmac_key_file");
         assert_eq!(mistake("permissions = ['all']").0, "users.A.permissions");
+        assert_eq!(mistake("cancel_on_disconnect = 'yes'").0, "users.A.cancel_on_disconnect");
+        let grace = mistake("cancel_on_disconnect_grace_s = 3601");
+        assert_eq!(grace.0, "users.A.cancel_on_disconnect_grace_s");
         assert_eq!(mistake("addresses = ['10.0.0.0/40']").0, "users.A.addresses");
+        assert_eq!(mistake("certificate = 'CN=alice'").0, "users.A.certificate");
         assert_eq!(mistake("session = { version = 'FIX.9' }").0, "users.A.session.version");
         assert_eq!(mistake("session = { timestamps = 'hours' }").0, "users.A.session.timestamps");
         let schedule = |text: &str| mistake(&format!("session = {{ schedule = {{ {text} }} }}")).1;

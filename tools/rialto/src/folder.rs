@@ -8,7 +8,7 @@ use protocol::Limits;
 use sequencer::{AgentName, Durability, IdleStrategy, PipelineConfig};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::config::JournalBatch;
+use crate::journal_config::JournalBatch;
 use crate::output::Failure;
 
 /// Limits as they stand in a journal segment's parameters.

@@ -1,5 +1,6 @@
 //! Rialto in one binary: serve an exchange, replay and audit its journal, feed it recorded markets, measure it.
 
+mod admin;
 mod agents;
 mod cli;
 mod commands;
@@ -8,10 +9,13 @@ mod decimal;
 mod describe;
 mod fix_config;
 mod folder;
+mod journal_config;
 mod latency;
+mod market_data;
 mod operator;
 mod output;
 mod plot;
+mod ports_config;
 mod rules;
 mod series;
 mod settings;
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         Command::Feed(FeedCommand::Lobster(args)) => commands::feed::run_lobster(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Load(LoadCommand::Fix(args)) => commands::load::run_fix(args),
+        Command::Admin(args) => commands::admin::run(args),
         Command::Password(args) => commands::password::run(args),
         Command::Top(args) => commands::top::run(args),
         Command::Config => {

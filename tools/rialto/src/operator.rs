@@ -8,16 +8,21 @@ mod checkpoint;
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use gateway::orders::reject_text;
 use machine::{Body, Projection, Record};
 use protocol::{
     AccountCreated, AccountId, AdvanceTime, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited,
     EndDay, InstrumentCreated, InstrumentId, RejectReason, Rejected,
 };
 
+use crate::admin::AdminReply;
+use crate::admin::desk::Names;
 use crate::config::Config;
+use crate::describe;
 use crate::rules::DAY_NS;
 use crate::settings::InForce;
 use crate::timekeeper::Timekeeper;
@@ -27,6 +32,9 @@ pub const GATEWAY: u16 = 0;
 
 /// [`Deposit::reference`] of deposits that come from the configuration.
 pub const OPENING_REFERENCE: u64 = u64::from_be_bytes(*b"OPENING\0");
+
+/// Events that an answer to a person holds.
+const ANSWER_EVENTS: usize = 100;
 
 /// What the journal has created so far, folded from events, or read from a checkpoint and folded from there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +48,12 @@ pub struct Known {
     settings: InForce,
     timekeeper: Timekeeper,
     last_timestamp_ns: u64,
+}
+
+fn note_names(names: &Mutex<Names>, event: Record<'_>) {
+    if Names::wants(event.header().kind) {
+        names.lock().unwrap_or_else(PoisonError::into_inner).apply(event);
+    }
 }
 
 impl Known {
@@ -124,12 +138,14 @@ pub struct Wish {
     pub body: Vec<u8>,
     /// What it is, for a person.
     pub what: String,
+    /// Who waits for what comes of it, if somebody does.
+    pub reply: Option<SyncSender<AdminReply>>,
 }
 
 impl Wish {
     /// The wish for `body`.
     pub fn of<T: Body>(body: &T, what: String) -> Self {
-        Self { kind: T::KIND, body: body.as_bytes().to_vec(), what }
+        Self { kind: T::KIND, body: body.as_bytes().to_vec(), what, reply: None }
     }
 }
 
@@ -158,6 +174,9 @@ pub struct Operator {
     /// When the next day ends.
     next_day_end_ns: u64,
     status: Arc<Status>,
+    names: Arc<Mutex<Names>>,
+    /// What has come so far of the wish in flight that somebody waits for.
+    answer: AdminReply,
 }
 
 impl Operator {
@@ -180,7 +199,19 @@ impl Operator {
             day_end_utc_s,
             next_day_end_ns: day_end_utc_s.map_or(u64::MAX, |time_s| next_after(since_ns, time_s)),
             status,
+            names: Arc::default(),
+            answer: AdminReply::default(),
         }
+    }
+
+    /// A wish of a person, behind those that wait.
+    pub fn ask(&mut self, wish: Wish) {
+        self.wishes.push_back(wish);
+    }
+
+    /// The names of what there is, folded on from here; shared with whoever turns an operator's words into commands.
+    pub fn names(&self) -> Arc<Mutex<Names>> {
+        Arc::clone(&self.names)
     }
 
     /// What other threads see.
@@ -219,9 +250,11 @@ impl Operator {
             self.instruments.insert(created.0.instrument);
         }
         self.timekeeper.on_event(event);
+        note_names(&self.names, event);
         if event.header().source.gateway != GATEWAY {
             return;
         }
+        self.note_answer(event);
         // What the day's end sets off (orders of lists, pegged orders) comes behind its own event.
         if let Some(ended) = event.body_as::<DayEnded>() {
             self.day_orders_left = ended.remaining_orders > 0;
@@ -230,7 +263,11 @@ impl Operator {
             return;
         }
         let Some(wish) = self.in_flight.take() else { return };
-        if let Some(rejected) = event.body_as::<Rejected>()
+        if let Some(reply) = wish.reply {
+            self.day_orders_left = false;
+            // Who asked may have given up.
+            let _ = reply.try_send(std::mem::take(&mut self.answer));
+        } else if let Some(rejected) = event.body_as::<Rejected>()
             && wish.kind != AdvanceTime::KIND
         {
             let reason = RejectReason::from_code(rejected.reason).map_or("unknown", RejectReason::name);
@@ -240,6 +277,27 @@ impl Operator {
         }
         if self.wishes.is_empty() {
             self.status.ready.store(true, Ordering::Release);
+        }
+    }
+
+    /// Collects what comes of a wish that somebody waits for.
+    fn note_answer(&mut self, event: Record<'_>) {
+        if self.in_flight.as_ref().is_none_or(|wish| wish.reply.is_none()) {
+            return;
+        }
+        let answer = &mut self.answer;
+        if answer.sequence == 0 {
+            (answer.ok, answer.sequence) = (true, event.header().sequence);
+        }
+        if let Some(rejected) = event.body_as::<Rejected>() {
+            let reason = RejectReason::from_code(rejected.reason);
+            answer.ok = false;
+            answer.error = Some(reason.map_or("rejected", reject_text).to_owned());
+        }
+        if answer.events.len() < ANSWER_EVENTS {
+            answer.events.push(serde_json::Value::Object(describe::to_json(event)));
+        } else {
+            answer.more_events += 1;
         }
     }
 

@@ -421,3 +421,89 @@ fn lobsters_published_books_come_out_of_the_whole_pipeline() {
     let replay = json(&rialto(&folder, &["replay", "run", "--json"]));
     assert_eq!((&replay["identical"], &replay["state_hash"]), (&true.into(), &report["state_hash"]));
 }
+
+/// A running exchange, killed when it is dropped.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts an exchange with the default configuration in `folder`/data and waits until it is ready.
+fn serving(folder: &TempDir) -> Serving {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rialto"));
+    command.args(["serve", "--fix-bind", "127.0.0.1:0", "--durability", "os"]).current_dir(folder.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let ready = out.lines().map_while(Result::ok).any(|line| line.starts_with("ready:"));
+    let serving = Serving(child);
+    assert!(ready, "the exchange did not become ready");
+    serving
+}
+
+#[test]
+fn an_operator_acts_on_a_running_exchange_and_leaves_a_trace() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let nobody = rialto(&folder, &["admin", "halt", "BTC/USD"]);
+    assert_eq!(code(&nobody), 2);
+    assert!(stderr(&nobody).contains("no exchange is running on data"), "{}", stderr(&nobody));
+    let _serving = serving(&folder);
+    let data = folder.path().join("data");
+    let mode = |name: &str| std::fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("admin.sock"), mode("admin.log")), (0o600, 0o600));
+
+    let halted = json(&rialto(&folder, &["admin", "--json", "halt", "BTC/USD", "--for-s", "600"]));
+    assert_eq!(halted["ok"], true);
+    assert_eq!(halted["events"][0]["phase"], "Halted");
+    let said = rialto(&folder, &["admin", "deposit", "carol", "0.5", "BTC", "--reference", "7"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(
+        stdout(&said).contains("Deposited: account 4, asset 2, amount_minor 50000000"),
+        "{}",
+        stdout(&said)
+    );
+    let refused = rialto(&folder, &["admin", "withdraw", "4", "0.6", "BTC"]);
+    assert_eq!(code(&refused), 1);
+    assert!(stderr(&refused).contains("InsufficientFunds"), "{}", stderr(&refused));
+    let unknown = rialto(&folder, &["admin", "kill", "mallory"]);
+    assert!(stderr(&unknown).contains("no account \"mallory\""), "{}", stderr(&unknown));
+    for arguments in
+        [["admin", "kill", "carol"], ["admin", "activate", "carol"], ["admin", "end-day", "AAPL"]]
+    {
+        assert_eq!(code(&rialto(&folder, &arguments)), 0, "{arguments:?}");
+    }
+    let bust = rialto(&folder, &["admin", "bust", "1"]);
+    assert!(stderr(&bust).contains("UnknownTrade"), "{}", stderr(&bust));
+    let swept = json(&rialto(&folder, &["admin", "--json", "cancel", "--session", "ALICE", "--side", "buy"]));
+    assert_eq!(swept["events"][0]["reason"], "Operator");
+
+    let audit = std::fs::read_to_string(data.join("admin.log")).unwrap();
+    let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 9);
+    assert_eq!(lines[1]["request"]["amount"], "0.5");
+    assert_eq!((&lines[2]["ok"], &lines[3]["sequence"]), (&Value::Bool(false), &Value::from(0)));
+}
+
+#[test]
+fn the_operators_socket_answers_nonsense_in_words() {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    let folder = folder();
+    let _serving = serving(&folder);
+    for nonsense in ["", "{", "{\"command\":\"reboot\"}", "{\"command\":\"halt\"}"] {
+        let mut stream = UnixStream::connect(folder.path().join("data/admin.sock")).unwrap();
+        stream.write_all(format!("{nonsense}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["ok"], false, "{nonsense}");
+        assert!(answer["error"].as_str().unwrap().starts_with("not a request"), "{answer}");
+    }
+    let still = json(&rialto(&folder, &["admin", "--json", "resume", "BTC/USD"]));
+    assert_eq!(still["ok"], true);
+}

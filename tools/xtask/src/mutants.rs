@@ -109,7 +109,6 @@ fn read(root: &Path) -> Result<Vec<Mutation>, String> {
 
 /// A copy of the repository to break, and where it is built. Both are kept, so that the next run compiles little.
 struct Bench {
-    root: PathBuf,
     tree: PathBuf,
     build: PathBuf,
 }
@@ -118,7 +117,7 @@ impl Bench {
     /// Brings the copy up to date: files that are the same keep their time, so that cargo does not compile them again.
     fn new(root: &Path) -> Result<Self, String> {
         let folder = target_folder(root).join("mutants");
-        let bench = Self { root: root.to_owned(), tree: folder.join("tree"), build: folder.join("build") };
+        let bench = Self { tree: folder.join("tree"), build: folder.join("build") };
         let names = tidy::listed_by_git(root).ok_or("the files to copy are those that git lists")?;
         let listed: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         for name in &listed {
@@ -158,8 +157,10 @@ impl Bench {
     }
 
     fn try_mutation(&self, mutation: &Mutation, limit: Duration) -> Result<Verdict, String> {
-        let text = fs::read_to_string(self.root.join(&mutation.file));
-        let changed = text.map_err(|error| error.to_string()).and_then(|text| {
+        // From the copy: whoever edits the repository meanwhile does not meet in it.
+        let path = self.tree.join(&mutation.file);
+        let text = fs::read_to_string(&path).map_err(|error| error.to_string());
+        let changed = text.and_then(|text| {
             let changed = mutation.apply(&text)?;
             Ok((text, changed))
         });
@@ -167,7 +168,6 @@ impl Bench {
             Ok(both) => both,
             Err(why) => return Ok(Verdict::Invalid(why)),
         };
-        let path = self.tree.join(&mutation.file);
         let write =
             |text: &str| fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()));
         write(&changed)?;

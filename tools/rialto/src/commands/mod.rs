@@ -1,5 +1,6 @@
 //! One module for each command of the binary.
 
+pub mod admin;
 pub mod bench;
 pub mod feed;
 pub mod journal;

@@ -1,13 +1,18 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
+mod ports;
+
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
-use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
+use gateway::binary::BinaryGateway;
+use gateway::{Acceptor, GatewayAgent, Notice};
 use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
@@ -15,21 +20,26 @@ use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary,
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
 use super::snapshot::tell_skipped;
+use crate::admin;
+use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
 use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
-use crate::operator::{self, Known, Operator, Status};
+use crate::market_data;
+use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
+use crate::ports_config::BinaryPort;
 use crate::snapshots::Snapshotter;
+use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
 
-/// Gateway number of the FIX port.
-const FIX_GATEWAY: u16 = 1;
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
+/// Requests of people that may wait for the operator's agent.
+const ASKED: usize = 64;
 /// How often the main thread looks for signals and faults.
 const WATCH: Duration = Duration::from_millis(20);
 
@@ -40,29 +50,37 @@ const WATCH: Duration = Duration::from_millis(20);
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let stop = stop_signals()?;
+    let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config)).map_err(Failure::usage)?;
-    let address = acceptor.local_addr().map_err(Failure::system)?;
+    let acceptor = Acceptor::open(fix_config(&config, &limits, tls.as_ref())).map_err(Failure::usage)?;
+    let market_data = market_data_config(&config, &limits).map(Acceptor::open).transpose();
+    let market_data = market_data.map_err(Failure::usage)?;
+    let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
+    let binary = binary.map_err(Failure::usage)?;
+    let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
     let (known, unused) = Known::load(&config.data);
     if let Some(reason) = unused {
         eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
     }
-    let mut edges = Edges { acceptor, house: None, known, failure: None };
+    let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
     let known = edges.known.clone();
-    let (running, status) = start(pipeline, edges, &config, &clock)?;
+    let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
+    let admin = admin::server::start(&config.data, names, wishes, clock.clone());
+    let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let on = config.snapshots.is_on();
     let snapshotter =
         on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
-    let outcome = announce_when_ready(&running, &status, &config, address, &stop)
-        .and_then(|()| watch(&running, &status, &stop));
+    let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
+        .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
     }
+    drop(admin);
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
@@ -81,6 +99,12 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(bind) = args.fix_bind {
         config.fix_bind = bind;
+    }
+    if let Some(bind) = args.market_data_bind {
+        config.market_data.bind = Some(bind);
+    }
+    if let Some(bind) = args.binary_bind {
+        config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -136,16 +160,6 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn fix_config(config: &Config) -> GatewayConfig {
-    let store = config.data.join("fix-sessions");
-    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
-    gateway.firms.clone_from(&config.firms);
-    gateway.limits.clone_from(&config.gateway);
-    gateway.audit_path = Some(config.data.join("fix-logons.log"));
-    gateway.target_comp_id.clone_from(&config.target_comp_id);
-    gateway
-}
-
 /// The house, with the orders that its maker has in the books.
 fn house(config: &Config, demo: Demo, machine: &Exchange) -> House {
     let mut house = new_house(config, demo);
@@ -196,22 +210,50 @@ fn new_house(config: &Config, demo: Demo) -> House {
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
+    market_data: Option<Acceptor>,
+    binary: Option<Acceptor<BinaryGateway>>,
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
 }
 
 impl Edges {
-    /// The last sequence that all of them have applied: later events must be shown to them.
+    /// The last sequence that all of them have applied: later events must be shown to them. Market data is built from the
+    /// machine's state, see [`Edges::seed_market`].
     fn applied_sequence(&self) -> u64 {
-        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence())
+        let binary = self.binary.as_ref().map_or(u64::MAX, |binary| binary.gateway().applied_sequence());
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence()).min(binary)
     }
 
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
         self.known.apply(event);
-        if let Err(error) = self.acceptor.on_event(event, now_ns) {
+        let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
+        if let Err(error) = outcome {
             self.failure.get_or_insert(error);
         }
+        if let Some(binary) = &mut self.binary
+            && let Err(error) = binary.on_event(event, now_ns)
+        {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn acceptors(&mut self) -> impl Iterator<Item = &mut Acceptor> {
+        std::iter::once(&mut self.acceptor).chain(&mut self.market_data)
+    }
+
+    /// Builds market data from the machine's state where its events have not been shown.
+    fn seed_market(&mut self, machine: &Exchange) -> Result<(), Failure> {
+        for acceptor in self.acceptors() {
+            let market = acceptor.gateway().config().market.clone();
+            let complete = acceptor.gateway().has_market_up_to(machine.applied_sequence());
+            if let Some(market) = market.filter(|_| !complete) {
+                let depth = market_data::books_of(machine, market.tape_length);
+                acceptor
+                    .seed_market(depth.ok_or_else(|| Failure::system("books that contradict each other"))?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -258,6 +300,7 @@ fn recover(
     if let Some(error) = edges.failure.take() {
         return Err(Failure::system(format!("FIX session store: {error}")));
     }
+    edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
     let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
     if known > last {
@@ -302,7 +345,14 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
+    let prompt = IdleStrategy::default();
+    for (name, idle) in [
+        ("gateway", prompt),
+        ("market_data", prompt),
+        ("binary", prompt),
+        ("house", patient),
+        ("operator", patient),
+    ] {
         pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
     }
     for (name, wanted) in &config.threads {
@@ -322,28 +372,57 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     Ok(pipeline)
 }
 
+/// A running exchange, and how to ask it for something.
+struct Started {
+    running: Running,
+    status: Arc<Status>,
+    wishes: SyncSender<Wish>,
+    names: Arc<Mutex<Names>>,
+}
+
+/// The FIX sessions by name: gateway and session number in the source of commands.
+fn sessions(config: &Config) -> BTreeMap<String, (u16, u16)> {
+    let numbered = config.users.iter().zip(1..);
+    numbered.map(|(user, number)| (user.sender_comp_id.clone(), (FIX_GATEWAY, number))).collect()
+}
+
 /// Puts the edges into the pipeline and starts it.
 fn start(
     mut pipeline: Pipeline<Exchange>,
     edges: Edges,
     config: &Config,
     clock: &Clock,
-) -> Result<(Running, Arc<Status>), Failure> {
+) -> Result<Started, Failure> {
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
     }
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
-    let status = operator.status();
+    let (status, names) = (operator.status(), operator.names());
+    let mut named = Names::of(pipeline.machine());
+    named.sessions = sessions(config);
+    *names.lock().unwrap_or_else(PoisonError::into_inner) = named;
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = OperatorAgent::new(operator, ingress, events, clock.clone());
+    let (wishes, asked) = sync_channel(ASKED);
+    let agent = OperatorAgent::new(operator, asked, ingress, events, clock.clone());
     pipeline.add_agent("operator", Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), Box::new(notify));
+    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), notify("FIX"));
     let agent = agent.map_err(Failure::system)?;
     pipeline.add_agent("gateway", Box::new(agent));
+    if let Some(acceptor) = edges.market_data {
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("market data"));
+        pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
+    }
+    if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
+        let ingress = pipeline.ingress(BINARY_GATEWAY).map_err(Failure::system)?;
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::new(acceptor, ingress, events, clock.clone(), notify("binary"));
+        pipeline.add_agent(&port.thread, Box::new(agent.map_err(Failure::system)?));
+    }
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
@@ -351,16 +430,18 @@ fn start(
         pipeline.add_agent("house", Box::new(agent));
     }
     let running = pipeline.start().map_err(Failure::system)?;
-    Ok((running, status))
+    Ok(Started { running, status, wishes, names })
 }
 
-/// Writes what happened on a FIX connection to the log.
-fn notify(notice: &Notice) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let time = describe::timestamp(now.as_nanos() as u64);
-    let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
-    let comp_id = notice.comp_id.as_deref().unwrap_or("-");
-    eprintln!("{time} FIX {peer} {comp_id}: {}", notice.text);
+/// Writes what happened on a connection to the log.
+fn notify(protocol: &'static str) -> Box<dyn FnMut(&Notice) + Send> {
+    Box::new(move |notice| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let time = describe::timestamp(now.as_nanos() as u64);
+        let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
+        let name = notice.comp_id.as_deref().unwrap_or("-");
+        eprintln!("{time} {protocol} {peer} {name}: {}", notice.text);
+    })
 }
 
 /// Waits until what the configuration names exists, then tells how to reach the exchange.
@@ -368,7 +449,7 @@ fn announce_when_ready(
     running: &Running,
     status: &Status,
     config: &Config,
-    address: std::net::SocketAddr,
+    ports: &Ports,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     while !status.ready.load(Ordering::Acquire) && !stop.load(Ordering::Acquire) {
@@ -376,7 +457,13 @@ fn announce_when_ready(
         std::thread::sleep(Duration::from_millis(1));
     }
     check(running, status)?;
-    line(format!("FIX listening on {address}"));
+    for (what, address) in &ports.others {
+        line(format!("{what} listening on {address}"));
+    }
+    line(format!("FIX listening on {}", ports.fix));
+    if config.market_data.enabled && config.market_data.bind.is_none() {
+        line("market data over FIX: on the same port");
+    }
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
@@ -390,10 +477,11 @@ fn announce_when_ready(
     Ok(())
 }
 
-fn watch(running: &Running, status: &Status, stop: &AtomicBool) -> Result<(), Failure> {
+fn watch(running: &Running, status: &Status, stop: &AtomicBool, tls: Option<&Tls>) -> Result<(), Failure> {
     let mut full = false;
     while !stop.load(Ordering::Acquire) {
         check(running, status)?;
+        tls.into_iter().for_each(Tls::watch);
         if running.is_disk_full() != full {
             full = !full;
             eprintln!(

@@ -49,7 +49,7 @@ const RULES: &[Rule] = &[
     Rule { folder: "sequencer", may: &["machine", "journal"], may_in_tests: CORE_TESTS },
     Rule {
         folder: "gateway",
-        may: &["machine", "protocol", "journal", "sequencer"],
+        may: &["machine", "protocol", "journal", "sequencer", "marketdata"],
         may_in_tests: &["testkit", "exchange", "simulator"],
     },
     Rule {

@@ -1,0 +1,57 @@
+//! Which application messages are served, and what does it: one table for the session layer, which hands only those
+//! on, and for the gateway.
+
+/// What deals with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// NewOrderSingle.
+    NewOrder,
+    /// OrderCancelRequest.
+    CancelOrder,
+    /// OrderCancelReplaceRequest.
+    ReplaceOrder,
+    /// OrderStatusRequest.
+    OrderStatus,
+    /// NewOrderList.
+    NewList,
+    /// ListStatusRequest.
+    ListStatus,
+    /// OrderMassCancelRequest.
+    MassCancel,
+    /// OrderMassStatusRequest.
+    MassStatus,
+    /// RequestForPositions.
+    Positions,
+    /// CollateralInquiry.
+    Collateral,
+    /// UserRequest.
+    User,
+    /// Market data and reference data.
+    Market,
+}
+
+/// All of them, the frequent ones first.
+const ROUTES: &[(&[u8], Route)] = &[
+    (b"D", Route::NewOrder),
+    (b"F", Route::CancelOrder),
+    (b"G", Route::ReplaceOrder),
+    (b"H", Route::OrderStatus),
+    (b"E", Route::NewList),
+    (b"M", Route::ListStatus),
+    (b"q", Route::MassCancel),
+    (b"AF", Route::MassStatus),
+    (b"AN", Route::Positions),
+    (b"BB", Route::Collateral),
+    (b"BE", Route::User),
+    (b"V", Route::Market),
+    (b"x", Route::Market),
+    (b"c", Route::Market),
+    (b"e", Route::Market),
+    (b"g", Route::Market),
+];
+
+/// What deals with messages of this type; `None` if they are not served.
+#[inline]
+pub(crate) fn route_of(message_type: &[u8]) -> Option<Route> {
+    ROUTES.iter().find(|(name, _)| *name == message_type).map(|(_, route)| *route)
+}

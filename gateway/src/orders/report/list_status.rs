@@ -1,0 +1,66 @@
+//! ListStatus (35=N).
+
+use protocol::ClientOrderId;
+
+use super::write_text;
+use crate::fix::{MessageWriter, format_utc_millis, tags};
+use crate::orders::{Catalog, Order, status};
+
+/// An order of a list, if it came to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListOrderState {
+    /// ClOrdID that the list gave it.
+    pub(crate) client_order_id: ClientOrderId,
+    /// What has become of it.
+    pub(crate) order: Option<Order>,
+}
+
+/// Writes the body of a ListStatus. `asked` says that it answers a ListStatusRequest; `text` why the list was refused.
+pub(crate) fn write_list_status(
+    writer: &mut MessageWriter<'_>,
+    catalog: &Catalog,
+    id: &[u8],
+    orders: &[ListOrderState],
+    (asked, text, now_ns): (bool, &str, u64),
+) {
+    let none = orders.iter().all(|it| it.order.is_none());
+    let all_done = orders.iter().all(|it| it.order.is_none_or(|order| order.is_done()));
+    let list_status = match (none, all_done) {
+        (true, _) => b'7',
+        (false, true) => b'6',
+        (false, false) => b'3',
+    };
+    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    writer.bytes(tags::LIST_ID, id);
+    writer.integer(tags::TOT_NO_ORDERS, orders.len() as u64);
+    writer.bytes(tags::NO_RPTS, b"1");
+    writer.bytes(tags::RPT_SEQ, b"1");
+    writer.character(tags::LIST_STATUS_TYPE, if asked { b'2' } else { b'1' });
+    writer.character(tags::LIST_ORDER_STATUS, list_status);
+    if !text.is_empty() {
+        writer.bytes(tags::LIST_STATUS_TEXT, text.as_bytes());
+    }
+    writer.integer(tags::NO_ORDERS, orders.len() as u64);
+    for state in orders {
+        write_order(writer, catalog, state);
+    }
+}
+
+/// An instance of the group: in the group's own order.
+fn write_order(writer: &mut MessageWriter<'_>, catalog: &Catalog, state: &ListOrderState) {
+    write_text(writer, tags::CL_ORD_ID, state.client_order_id);
+    let known = state.order.and_then(|order| Some((order, catalog.instrument(order.instrument)?)));
+    let Some((order, instrument)) = known else {
+        writer.bytes(tags::CUM_QTY, b"0");
+        writer.character(tags::ORD_STATUS, status::REJECTED);
+        writer.bytes(tags::LEAVES_QTY, b"0");
+        writer.bytes(tags::CXL_QTY, b"0");
+        return writer.bytes(tags::AVG_PX, b"0");
+    };
+    let gone = if order.is_done() { order.quantity_lots.saturating_sub(order.cumulative_lots) } else { 0 };
+    writer.display(tags::CUM_QTY, instrument.quantity(order.cumulative_lots));
+    writer.character(tags::ORD_STATUS, order.status);
+    writer.display(tags::LEAVES_QTY, instrument.quantity(order.leaves_lots));
+    writer.display(tags::CXL_QTY, instrument.quantity(gone));
+    writer.display(tags::AVG_PX, instrument.average_price(order.tick_lots, order.cumulative_lots));
+}
