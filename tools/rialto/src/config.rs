@@ -316,9 +316,9 @@ impl Checker<'_> {
         {
             return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
         }
+        let snapshots = file.snapshots.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
         let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
-        let snapshots = file.snapshots.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         let threads = file
             .threads
             .into_iter()

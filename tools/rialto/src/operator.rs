@@ -48,8 +48,6 @@ pub struct Known {
     settings: InForce,
     timekeeper: Timekeeper,
     last_timestamp_ns: u64,
-    /// What people call all that.
-    pub names: Names,
 }
 
 fn note_names(names: &Mutex<Names>, event: Record<'_>) {
@@ -63,7 +61,6 @@ impl Known {
         self.last_timestamp_ns = event.header().timestamp_ns;
         self.settings.apply(event);
         self.timekeeper.on_event(event);
-        self.names.apply(event);
         if let Some(created) = event.body_as::<AssetCreated>() {
             self.assets.insert(created.asset);
         } else if let Some(created) = event.body_as::<InstrumentCreated>() {
@@ -202,7 +199,7 @@ impl Operator {
             day_end_utc_s,
             next_day_end_ns: day_end_utc_s.map_or(u64::MAX, |time_s| next_after(since_ns, time_s)),
             status,
-            names: Arc::new(Mutex::new(known.names.clone())),
+            names: Arc::default(),
             answer: AdminReply::default(),
         }
     }
@@ -212,7 +209,7 @@ impl Operator {
         self.wishes.push_back(wish);
     }
 
-    /// The names of all that there is, shared with whoever turns words into commands.
+    /// The names of what there is, folded on from here; shared with whoever turns an operator's words into commands.
     pub fn names(&self) -> Arc<Mutex<Names>> {
         Arc::clone(&self.names)
     }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use machine::{Record, SnapshotError, SnapshotReader, SnapshotWriter};
+use exchange::Exchange;
+use machine::Record;
 use protocol::{
     AccountCreated, AccountId, AccountStatus, AssetCreated, BustTrade, CancelReason, Deposit, EndDay,
-    EventKind, InstrumentCreated, InstrumentId, MassCancel, Name, Phase, SetAccountStatus, SetPhase, Side,
+    EventKind, InstrumentCreated, InstrumentId, MassCancel, Phase, SetAccountStatus, SetPhase, Side,
     Withdraw,
 };
 use rust_decimal::Decimal;
@@ -14,8 +15,8 @@ use super::{AdminCommand, PhaseName, SideName};
 use crate::decimal::to_minor;
 use crate::operator::Wish;
 
-/// What the exchange has, by the names that people use; folded from events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the exchange has, by the names that people use; asked of the machine, then folded from events.
+#[derive(Debug, Default)]
 pub struct Names {
     instruments: BTreeMap<String, InstrumentId>,
     /// Id and decimal places.
@@ -26,41 +27,25 @@ pub struct Names {
 }
 
 impl Names {
-    /// Writes them down, sessions aside, which are the configuration's.
-    pub fn write(&self, out: &mut SnapshotWriter<'_>) {
-        let assets = self.assets.iter().map(|(name, &(asset, scale))| (name, [asset, u32::from(scale)]));
-        let instruments = self.instruments.iter().map(|(name, &instrument)| (name, [instrument, 0]));
-        let accounts = self.accounts.iter().map(|(name, account)| (name, [account.0, 0]));
-        for rows in [assets.collect::<Vec<_>>(), instruments.collect(), accounts.collect()] {
-            out.count(rows.len());
-            for (name, numbers) in rows {
-                out.value(&Name::from_text(name).unwrap_or_default());
-                out.value(&numbers);
-            }
-        }
-    }
-
-    /// Reads what [`Names::write`] has written.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn read(input: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
-        let mut rows = || -> Result<Vec<(String, [u32; 2])>, SnapshotError> {
-            let count = input.count("names", 1 << 30)?;
-            (0..count).map(|_| Ok((input.value::<Name>()?.to_string(), input.value()?))).collect()
-        };
-        let assets = rows()?.into_iter().map(|(name, [asset, scale])| (name, (asset, scale as u8))).collect();
-        let instruments = rows()?.into_iter().map(|(name, [instrument, _])| (name, instrument)).collect();
-        let accounts = rows()?.into_iter().map(|(name, [account, _])| (name, AccountId(account))).collect();
-        Ok(Self { instruments, assets, accounts, sessions: BTreeMap::new() })
-    }
-
     /// Whether an event of this kind is of interest.
     pub fn wants(kind: u16) -> bool {
         matches!(
             EventKind::from_code(kind),
             Some(EventKind::AssetCreated | EventKind::InstrumentCreated | EventKind::AccountCreated)
         )
+    }
+
+    /// Of what a machine has.
+    pub fn of(machine: &Exchange) -> Self {
+        let instruments = machine.instruments().map(|it| (it.name.to_string(), it.instrument));
+        let assets = machine.assets().map(|it| (it.name.to_string(), (it.asset, it.scale)));
+        let accounts = machine.accounts().map(|(account, name)| (name.to_string(), account));
+        Self {
+            instruments: instruments.collect(),
+            assets: assets.collect(),
+            accounts: accounts.collect(),
+            sessions: BTreeMap::new(),
+        }
     }
 
     /// Folds one event.
@@ -220,24 +205,15 @@ fn side_of(name: SideName) -> Side {
 }
 
 #[cfg(test)]
-impl Names {
-    /// One of each, without sessions.
-    pub fn example() -> Self {
-        let mut names = Self::default();
-        names.instruments.insert("BTC/USD".into(), 1);
-        names.assets.insert("USD".into(), (2, 2));
-        names.accounts.insert("alice".into(), AccountId(7));
-        names
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use zerocopy::FromBytes;
 
     fn names() -> Names {
-        let mut names = Names::example();
+        let mut names = Names::default();
+        names.instruments.insert("BTC/USD".into(), 1);
+        names.assets.insert("USD".into(), (2, 2));
+        names.accounts.insert("alice".into(), AccountId(7));
         names.sessions.insert("ALICE".into(), (1, 3));
         names
     }

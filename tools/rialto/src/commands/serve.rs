@@ -70,11 +70,11 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
     let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
+    let admin = admin::server::start(&config.data, names, wishes, clock.clone());
+    let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let on = config.snapshots.is_on();
     let snapshotter =
         on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
-    let admin = admin::server::start(&config.data, names, wishes, clock.clone());
-    let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
     let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
         .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
@@ -218,15 +218,11 @@ struct Edges {
 }
 
 impl Edges {
-    /// The last sequence that all of them have applied: later events must be shown to them. Market data needs none: its books can be
-    /// built from the machine's state.
+    /// The last sequence that all of them have applied: later events must be shown to them. Market data is built from the
+    /// machine's state, see [`Edges::seed_market`].
     fn applied_sequence(&self) -> u64 {
-        let edges = [
-            self.known.applied_sequence(),
-            self.acceptor.gateway().applied_sequence(),
-            self.binary.as_ref().map_or(u64::MAX, |it| it.gateway().applied_sequence()),
-        ];
-        edges.into_iter().min().unwrap_or_default()
+        let binary = self.binary.as_ref().map_or(u64::MAX, |binary| binary.gateway().applied_sequence());
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence()).min(binary)
     }
 
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
@@ -402,9 +398,10 @@ fn start(
         eprintln!("note: {warning}");
     }
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
-    let status = operator.status();
-    let names = operator.names();
-    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
+    let (status, names) = (operator.status(), operator.names());
+    let mut named = Names::of(pipeline.machine());
+    named.sessions = sessions(config);
+    *names.lock().unwrap_or_else(PoisonError::into_inner) = named;
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let (wishes, asked) = sync_channel(ASKED);

@@ -21,23 +21,6 @@ fn the_default_is_valid_and_exact() {
     assert_eq!(config.day_end_utc_s, Some(21 * 3600));
 }
 
-#[test]
-fn the_batch_of_a_sync_has_bounds_and_a_default() {
-    let default = JournalBatch { bytes: 1 << 20, wait_us: 0 };
-    assert_eq!(Config::load(None).unwrap().journal, default);
-    let without = DEFAULT.replace("[journal]\nbatch_bytes = 1048576\nbatch_wait_us = 0\n", "");
-    assert!(without.len() < DEFAULT.len());
-    assert_eq!(Config::parse(&without, "test.toml").unwrap().journal, default);
-    for (from, to, field) in [
-        ("batch_bytes = 1048576", "batch_bytes = 4095", "journal.batch_bytes"),
-        ("batch_bytes = 1048576", "batch_bytes = 8388609", "journal.batch_bytes"),
-        ("batch_wait_us = 0", "batch_wait_us = 100001", "journal.batch_wait_us"),
-    ] {
-        let error = broken(from, to);
-        assert!(error.contains(field) && error.contains("must be"), "{error}");
-    }
-}
-
 /// The default with its examples (lines of `#` without a blank behind it) in force.
 fn with_examples() -> String {
     let example = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line.len() > 1;

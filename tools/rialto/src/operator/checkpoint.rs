@@ -14,7 +14,6 @@ use protocol::{
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::Known;
-use crate::admin::desk::Names;
 use crate::settings::Setting;
 use crate::timekeeper::Timekeeper;
 
@@ -114,7 +113,6 @@ impl Known {
         instruments.iter().for_each(|ids| out.rows(ids));
         out.rows(&expiring);
         out.flag(work_left);
-        self.names.write(out);
     }
 
     fn read(input: &mut SnapshotReader<'_>) -> Result<Self, SnapshotError> {
@@ -137,7 +135,6 @@ impl Known {
         let expiring = rows::<OrderId>(input)?;
         let work_left = input.flag("a mark that cannot be")?;
         known.timekeeper = Timekeeper::from_parts(instruments, expiring, work_left);
-        known.names = Names::read(input)?;
         Ok(known)
     }
 }
@@ -175,7 +172,6 @@ mod tests {
         known.accounts.extend([AccountId(2), AccountId(3)]);
         known.instruments.push(CreateInstrument { instrument: 4, ..CreateInstrument::default() });
         known.opening_deposits.insert((AccountId(2), 9));
-        known.names = Names::example();
         let instrument = 4;
         let settings = [
             Setting::Rules(SetInstrumentRules { instrument, round_lot_lots: 5, ..Default::default() }),
