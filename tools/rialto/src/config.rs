@@ -18,6 +18,7 @@ use crate::rules::{
     self, FileFeeTier, FileOptions, FileRiskLimits, FileRules, FileTickRow, FileTimetable, Mistake, Scale,
 };
 use crate::settings::Setting;
+use crate::threads::Profile;
 
 /// The configuration that is used when no file is given.
 pub const DEFAULT: &str = include_str!("../default.toml");
@@ -68,7 +69,9 @@ struct File {
     #[serde(default)]
     journal: FileJournal,
     #[serde(default)]
-    threads: BTreeMap<String, FileThread>,
+    threads: BTreeMap<String, Thread>,
+    #[serde(default)]
+    profile: Profile,
     fix: FileFix,
     #[serde(default)]
     gateway: FileGateway,
@@ -104,14 +107,6 @@ struct FileLimits {
 struct FileJournal {
     batch_bytes: Option<usize>,
     batch_wait_us: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileThread {
-    idle: Option<String>,
-    core: Option<usize>,
-    slice_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,8 +165,11 @@ struct FileDemo {
 }
 
 /// How a named thread runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Thread {
+    /// Agents to run on it, beside those that it has; each is taken from the thread that had it.
+    pub agents: Option<Vec<String>>,
     /// Idle strategy, in the sequencer's words.
     pub idle: Option<String>,
     /// Processor to pin to.
@@ -232,6 +230,8 @@ pub struct Config {
     pub journal: JournalBatch,
     /// Threads by name.
     pub threads: BTreeMap<String, Thread>,
+    /// The thread map that they change.
+    pub profile: Profile,
     /// Address of the FIX port.
     pub fix_bind: SocketAddr,
     /// Our CompID.
@@ -320,11 +320,6 @@ impl Checker<'_> {
         {
             return Err(self.invalid("fix.target_comp_id", "must be printable ASCII without spaces"));
         }
-        let threads = file
-            .threads
-            .into_iter()
-            .map(|(name, it)| (name, Thread { idle: it.idle, core: it.core, slice_us: it.slice_us }))
-            .collect();
         let journal = self.journal(&file.journal)?;
         Ok(Config {
             data: file.data,
@@ -333,7 +328,8 @@ impl Checker<'_> {
             advance_time_ms: file.advance_time_ms.unwrap_or(DEFAULT_ADVANCE_TIME_MS),
             limits,
             journal,
-            threads,
+            threads: file.threads,
+            profile: file.profile,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,
             assets,

@@ -15,6 +15,7 @@ mod plot;
 mod rules;
 mod series;
 mod settings;
+mod threads;
 mod timekeeper;
 mod venue;
 

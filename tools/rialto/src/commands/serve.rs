@@ -11,7 +11,8 @@ use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
 use journal::DataFolder;
 use machine::{Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
+use sequencer::runner::Cores;
+use sequencer::{Clock, Pipeline, PipelineConfig, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument};
 
 use crate::agents::{HouseAgent, OperatorAgent};
@@ -21,6 +22,7 @@ use crate::describe;
 use crate::folder;
 use crate::operator::{self, Known, Operator, Status};
 use crate::output::{Failure, grouped, line, progress_bar};
+use crate::threads::ThreadMap;
 
 /// Gateway number of the FIX port.
 const FIX_GATEWAY: u16 = 1;
@@ -71,6 +73,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
+    }
+    if let Some(profile) = args.profile {
+        config.profile = profile;
     }
     if args.demo {
         add_house_accounts(&mut config)?;
@@ -228,26 +233,12 @@ fn recover(
 fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, Failure> {
     let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
     folder::set_batch(&mut pipeline, config.journal);
-    // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
-    let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
-        pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
-    }
-    for (name, wanted) in &config.threads {
-        let known = pipeline.threads.iter().map(|thread| thread.name.as_str()).collect::<Vec<_>>().join(", ");
-        let Some(thread) = pipeline.threads.iter_mut().find(|thread| thread.name == *name) else {
-            return Err(Failure::usage(format!(
-                "[threads.{name}] is no thread of an exchange; there are: {known}"
-            )));
-        };
-        thread.core = wanted.core;
-        thread.slice_ns = wanted.slice_us.map_or(thread.slice_ns, |slice_us| slice_us.saturating_mul(1000));
-        if let Some(idle) = &wanted.idle {
-            thread.idle =
-                idle.parse().map_err(|error| Failure::usage(format!("[threads.{name}].idle: {error}")))?;
-        }
-    }
+    pipeline.threads = thread_map(config, std::mem::take(&mut pipeline.threads))?.threads;
     Ok(pipeline)
+}
+
+fn thread_map(config: &Config, own: Vec<ThreadConfig>) -> Result<ThreadMap, Failure> {
+    ThreadMap::new(config.profile, &config.threads, own, &Cores::list())
 }
 
 /// Puts the edges into the pipeline and starts it.
@@ -261,22 +252,23 @@ fn start(
     for warning in warnings {
         eprintln!("note: {warning}");
     }
+    let map = thread_map(config, PipelineConfig::default().threads)?;
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
     let status = operator.status();
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let agent = OperatorAgent::new(operator, ingress, events, clock.clone());
-    pipeline.add_agent("operator", Box::new(agent));
+    pipeline.add_agent(map.thread_of("operator"), Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), Box::new(notify));
     let agent = agent.map_err(Failure::system)?;
-    pipeline.add_agent("gateway", Box::new(agent));
+    pipeline.add_agent(map.thread_of("gateway"), Box::new(agent));
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
         let agent = HouseAgent::new(house, ingress, events, clock.clone(), Arc::clone(&status));
-        pipeline.add_agent("house", Box::new(agent));
+        pipeline.add_agent(map.thread_of("house"), Box::new(agent));
     }
     let running = pipeline.start().map_err(Failure::system)?;
     Ok((running, status))
