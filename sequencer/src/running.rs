@@ -227,7 +227,8 @@ const POLL: Duration = Duration::from_millis(1);
 
 type Threads = Vec<(ThreadConfig, Vec<Box<dyn Agent + Send>>)>;
 
-/// Puts each agent on its thread. The configuration has been checked: each is on one.
+/// Puts each agent on its thread. The configuration has been checked: each is on one. The event journal comes last on its thread:
+/// nobody waits for it, and a gateway on the same thread answers first.
 fn assign<M: StateMachine + Send + 'static>(
     parts: Parts<M>,
     extra: Vec<(String, Box<dyn Agent + Send>)>,
@@ -239,8 +240,9 @@ fn assign<M: StateMachine + Send + 'static>(
         (AgentName::Engine, Box::new(engine)),
         (AgentName::Journal, Box::new(journal)),
         (AgentName::Sync, Box::new(sync)),
-        (AgentName::EventJournal, Box::new(event_journal)),
     ];
+    let last = threads.iter().find(|thread| thread.agents.contains(&AgentName::EventJournal));
+    let last = last.map(|thread| thread.name.clone());
     let mut assigned: Threads = Vec::new();
     for thread in threads {
         let mut own: Vec<Box<dyn Agent + Send>> = Vec::new();
@@ -257,6 +259,8 @@ fn assign<M: StateMachine + Send + 'static>(
             None => assigned.push((ThreadConfig::new(&name, &[]), vec![agent])),
         }
     }
+    let last = assigned.iter_mut().find(|(thread, _)| Some(&thread.name) == last.as_ref());
+    last.expect("the configuration has been checked").1.push(Box::new(event_journal));
     assigned.retain(|(_, own)| !own.is_empty());
     assigned
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::threads::Profile;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::AdminCommand;
@@ -103,6 +104,9 @@ pub struct ServeArgs {
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,
+    /// Thread map to start from, instead of the configuration's.
+    #[arg(long, value_enum)]
+    pub profile: Option<Profile>,
 }
 
 /// What an acknowledgement promises.

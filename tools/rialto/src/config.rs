@@ -21,6 +21,7 @@ use crate::rules::{
 };
 use crate::settings::Setting;
 use crate::snapshots::{FileSnapshots, SnapshotSettings};
+use crate::threads::Profile;
 
 /// The configuration that is used when no file is given.
 pub const DEFAULT: &str = include_str!("../default.toml");
@@ -71,7 +72,9 @@ struct File {
     #[serde(default)]
     journal: FileJournal,
     #[serde(default)]
-    threads: BTreeMap<String, FileThread>,
+    threads: BTreeMap<String, Thread>,
+    #[serde(default)]
+    profile: Profile,
     #[serde(default)]
     snapshots: FileSnapshots,
     fix: FileFix,
@@ -106,14 +109,6 @@ struct FileLimits {
     fills_per_command: u32,
     positions: u32,
     recent_client_ids: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileThread {
-    idle: Option<String>,
-    core: Option<usize>,
-    slice_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -172,8 +167,11 @@ struct FileDemo {
 }
 
 /// How a named thread runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Thread {
+    /// Agents to run on it, beside those that it has; each is taken from the thread that had it.
+    pub agents: Option<Vec<String>>,
     /// Idle strategy, in the sequencer's words.
     pub idle: Option<String>,
     /// Processor to pin to.
@@ -222,6 +220,8 @@ pub struct Config {
     pub threads: BTreeMap<String, Thread>,
     /// When snapshots are taken.
     pub snapshots: SnapshotSettings,
+    /// The thread map that they change.
+    pub profile: Profile,
     /// Address of the FIX port.
     pub fix_bind: SocketAddr,
     /// Our CompID.
@@ -319,11 +319,6 @@ impl Checker<'_> {
         let snapshots = file.snapshots.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
         let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
-        let threads = file
-            .threads
-            .into_iter()
-            .map(|(name, it)| (name, Thread { idle: it.idle, core: it.core, slice_us: it.slice_us }))
-            .collect();
         let journal = file.journal.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         Ok(Config {
             data: file.data,
@@ -332,7 +327,8 @@ impl Checker<'_> {
             advance_time_ms: file.advance_time_ms.unwrap_or(DEFAULT_ADVANCE_TIME_MS),
             limits,
             journal,
-            threads,
+            threads: file.threads,
+            profile: file.profile,
             snapshots,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,

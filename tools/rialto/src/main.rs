@@ -20,6 +20,7 @@ mod rules;
 mod series;
 mod settings;
 mod snapshots;
+mod threads;
 mod timekeeper;
 mod venue;
 

@@ -6,9 +6,6 @@ use std::path::PathBuf;
 use gateway::transport::TlsIdentity;
 use serde::Deserialize;
 
-/// Thread that the binary gateway runs on where the file does not say.
-const BINARY_THREAD: &str = "binary";
-
 /// `[tls]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +28,6 @@ pub struct FileBinary {
     cancel_on_disconnect: bool,
     #[serde(default)]
     cancel_grace_ms: u64,
-    thread: Option<String>,
 }
 
 fn yes() -> bool {
@@ -58,8 +54,6 @@ pub struct BinaryPort {
     pub cancel_on_disconnect: bool,
     /// How long it may be away before they are.
     pub cancel_grace_ns: u64,
-    /// Name of its thread.
-    pub thread: String,
 }
 
 impl FileTls {
@@ -81,7 +75,6 @@ impl FileBinary {
             tls_bind: self.tls_bind,
             cancel_on_disconnect: self.cancel_on_disconnect,
             cancel_grace_ns: self.cancel_grace_ms.saturating_mul(1_000_000),
-            thread: self.thread.unwrap_or_else(|| BINARY_THREAD.to_owned()),
         })
     }
 }
@@ -89,8 +82,7 @@ impl FileBinary {
 impl BinaryPort {
     /// A plain port with everything else as it is by default.
     pub fn at(bind: SocketAddr) -> Self {
-        let thread = BINARY_THREAD.to_owned();
-        Self { bind, tls_bind: None, cancel_on_disconnect: true, cancel_grace_ns: 0, thread }
+        Self { bind, tls_bind: None, cancel_on_disconnect: true, cancel_grace_ns: 0 }
     }
 }
 
@@ -112,7 +104,7 @@ mod tests {
         }
         let example: Example = toml::from_str(&example.join("\n")).unwrap();
         assert!(example.tls.port().identity.client_ca.is_some());
-        assert_eq!(example.binary.port(true).unwrap().thread, BINARY_THREAD);
+        assert!(example.binary.port(true).unwrap().cancel_on_disconnect);
     }
 
     fn binary(text: &str) -> FileBinary {
@@ -123,14 +115,12 @@ mod tests {
     fn a_binary_port_has_safe_defaults() {
         let bind = "127.0.0.1:1".parse().unwrap();
         assert_eq!(binary("").port(false), Ok(BinaryPort::at(bind)));
-        let more =
-            "tls_bind = '127.0.0.1:2'\ncancel_on_disconnect = false\ncancel_grace_ms = 5\nthread = 'x'";
+        let more = "tls_bind = '127.0.0.1:2'\ncancel_on_disconnect = false\ncancel_grace_ms = 5";
         let expected = BinaryPort {
             bind,
             tls_bind: Some("127.0.0.1:2".parse().unwrap()),
             cancel_on_disconnect: false,
             cancel_grace_ns: 5_000_000,
-            thread: "x".to_owned(),
         };
         assert_eq!(binary(more).port(true), Ok(expected));
         assert_eq!(binary(more).port(false).err().map(|it| it.0), Some("tls_bind"));

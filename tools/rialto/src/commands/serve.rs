@@ -16,7 +16,8 @@ use gateway::{Acceptor, GatewayAgent, Notice};
 use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use sequencer::runner::Cores;
+use sequencer::{Clock, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
 use super::snapshot::tell_skipped;
@@ -32,6 +33,7 @@ use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 use crate::ports_config::BinaryPort;
 use crate::snapshots::Snapshotter;
+use crate::threads::ThreadMap;
 use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
 
 /// Gateway number of the house traders.
@@ -108,6 +110,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
+    }
+    if let Some(profile) = args.profile {
+        config.profile = profile;
     }
     if args.demo {
         add_house_accounts(&mut config)?;
@@ -343,33 +348,12 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
 fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, Failure> {
     let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
     folder::set_batch(&mut pipeline, config.journal);
-    // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
-    let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    let prompt = IdleStrategy::default();
-    for (name, idle) in [
-        ("gateway", prompt),
-        ("market_data", prompt),
-        ("binary", prompt),
-        ("house", patient),
-        ("operator", patient),
-    ] {
-        pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
-    }
-    for (name, wanted) in &config.threads {
-        let known = pipeline.threads.iter().map(|thread| thread.name.as_str()).collect::<Vec<_>>().join(", ");
-        let Some(thread) = pipeline.threads.iter_mut().find(|thread| thread.name == *name) else {
-            return Err(Failure::usage(format!(
-                "[threads.{name}] is no thread of an exchange; there are: {known}"
-            )));
-        };
-        thread.core = wanted.core;
-        thread.slice_ns = wanted.slice_us.map_or(thread.slice_ns, |slice_us| slice_us.saturating_mul(1000));
-        if let Some(idle) = &wanted.idle {
-            thread.idle =
-                idle.parse().map_err(|error| Failure::usage(format!("[threads.{name}].idle: {error}")))?;
-        }
-    }
+    pipeline.threads = thread_map(config, std::mem::take(&mut pipeline.threads))?.threads;
     Ok(pipeline)
+}
+
+fn thread_map(config: &Config, own: Vec<ThreadConfig>) -> Result<ThreadMap, Failure> {
+    ThreadMap::new(config.profile, &config.threads, own, &Cores::list())
 }
 
 /// A running exchange, and how to ask it for something.
@@ -397,6 +381,7 @@ fn start(
     for warning in warnings {
         eprintln!("note: {warning}");
     }
+    let map = thread_map(config, PipelineConfig::default().threads)?;
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
     let (status, names) = (operator.status(), operator.names());
     let mut named = Names::of(pipeline.machine());
@@ -406,28 +391,28 @@ fn start(
     let events = pipeline.events().map_err(Failure::system)?;
     let (wishes, asked) = sync_channel(ASKED);
     let agent = OperatorAgent::new(operator, asked, ingress, events, clock.clone());
-    pipeline.add_agent("operator", Box::new(agent));
+    pipeline.add_agent(map.thread_of("operator"), Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), notify("FIX"));
     let agent = agent.map_err(Failure::system)?;
-    pipeline.add_agent("gateway", Box::new(agent));
+    pipeline.add_agent(map.thread_of("gateway"), Box::new(agent));
     if let Some(acceptor) = edges.market_data {
         let events = pipeline.events().map_err(Failure::system)?;
         let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("market data"));
-        pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
+        pipeline.add_agent(map.thread_of("market_data"), Box::new(agent.map_err(Failure::system)?));
     }
-    if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
+    if let Some(acceptor) = edges.binary {
         let ingress = pipeline.ingress(BINARY_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
         let agent = GatewayAgent::new(acceptor, ingress, events, clock.clone(), notify("binary"));
-        pipeline.add_agent(&port.thread, Box::new(agent.map_err(Failure::system)?));
+        pipeline.add_agent(map.thread_of("binary"), Box::new(agent.map_err(Failure::system)?));
     }
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
         let events = pipeline.events().map_err(Failure::system)?;
         let agent = HouseAgent::new(house, ingress, events, clock.clone(), Arc::clone(&status));
-        pipeline.add_agent("house", Box::new(agent));
+        pipeline.add_agent(map.thread_of("house"), Box::new(agent));
     }
     let running = pipeline.start().map_err(Failure::system)?;
     Ok(Started { running, status, wishes, names })
