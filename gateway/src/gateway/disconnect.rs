@@ -72,7 +72,7 @@ impl Gateway {
 
     /// A session has logged on: what was to be cancelled stays.
     pub(super) fn on_logged_on(&mut self, client: usize, policy: DisconnectPolicy) {
-        // A gateway without orders has none to cancel.
+        // Where no orders are entered there are none to cancel: those of the account are the order port's.
         let policy = if self.config.order_entry { policy } else { DisconnectPolicy::default() };
         self.clients[client].on_disconnect = CancelOnDisconnect { policy, due_ns: None };
         self.store.cancels_after_ns_is(client, policy.on_drop.then_some(policy.grace_ns));
@@ -96,10 +96,11 @@ impl Gateway {
 
     /// The session's orders go now, whatever its policy: it was sending too much.
     pub(super) fn cancel_at_once(&mut self, client: usize, now_ns: u64) {
-        if self.config.order_entry {
-            self.clients[client].on_disconnect.due_ns = Some(now_ns);
-            self.activity.clients.insert(client);
+        if !self.config.order_entry {
+            return;
         }
+        self.clients[client].on_disconnect.due_ns = Some(now_ns);
+        self.activity.clients.insert(client);
     }
 
     /// Sends the mass cancel when its time has come; tried again while the ring is full.

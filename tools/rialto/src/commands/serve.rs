@@ -13,12 +13,13 @@ use std::time::Duration;
 use exchange::Exchange;
 use gateway::binary::BinaryGateway;
 use gateway::{Acceptor, GatewayAgent, Notice};
-use journal::DataFolder;
-use machine::{Record, Source};
-use protocol::{AccountId, CreateAccount, Limits, Name};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
-use simulator::house::{House, HouseConfig, HouseInstrument};
+use journal::{DataFolder, Stage};
+use machine::{Projection, Record, Source};
+use protocol::{AccountId, CreateAccount, Limits, Name, Side};
+use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
@@ -30,17 +31,11 @@ use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
 use crate::ports_config::BinaryPort;
+use crate::snapshots::Snapshotter;
 use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
 
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
-<<<<<<< HEAD
-=======
-/// Gateway number of the binary ports.
-const BINARY_GATEWAY: u16 = 4;
-/// Gateway number of the port for market data alone; it sends no commands.
-const MARKET_DATA_GATEWAY: u16 = 3;
->>>>>>> gateway-edges
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
 /// Requests of people that may wait for the operator's agent.
@@ -66,18 +61,20 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
     let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
-<<<<<<< HEAD
-    let mut edges =
-        Edges { acceptor, market_data, binary, house: None, known: Known::default(), failure: None };
-=======
-    let known = Known::default();
+    let (known, unused) = Known::load(&config.data);
+    if let Some(reason) = unused {
+        eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
+    }
     let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
->>>>>>> gateway-edges
-    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
+    let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
     let admin = admin::server::start(&config.data, names, wishes, clock.clone());
     let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
+    let on = config.snapshots.is_on();
+    let snapshotter =
+        on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
     let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
         .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
@@ -87,6 +84,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
+    if let Some(snapshotter) = snapshotter {
+        snapshotter.stop();
+    }
     line(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
     Ok(())
 }
@@ -100,19 +100,11 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     if let Some(bind) = args.fix_bind {
         config.fix_bind = bind;
     }
-<<<<<<< HEAD
     if let Some(bind) = args.market_data_bind {
         config.market_data.bind = Some(bind);
     }
     if let Some(bind) = args.binary_bind {
         config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
-=======
-    if let Some(bind) = args.binary_bind {
-        config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
-    }
-    if let Some(bind) = args.market_data_bind {
-        config.market_data.bind = Some(bind);
->>>>>>> gateway-edges
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -168,108 +160,31 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-<<<<<<< HEAD
-=======
-/// Certificates and keys, and a signal that has them read again.
-struct Tls {
-    reload: TlsReload,
-    hang_up: Arc<AtomicBool>,
-}
-
-fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
-    let Some(port) = &config.tls else { return Ok(None) };
-    let reload = TlsReload::load(port.identity.clone());
-    let reload = reload.map_err(|error| Failure::usage(format!("[tls]: {error}")))?;
-    let hang_up = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hang_up))
-        .map_err(Failure::system)?;
-    Ok(Some(Tls { reload, hang_up }))
-}
-
-impl Tls {
-    fn settings(&self, bind: SocketAddr) -> TlsSettings {
-        TlsSettings { bind, reload: self.reload.clone() }
-    }
-
-    /// Reads the files again if somebody has asked for it.
-    fn watch(&self) {
-        if self.hang_up.swap(false, Ordering::AcqRel) {
-            match self.reload.reload() {
-                Ok(()) => eprintln!("note: TLS certificates have been read again; new connections use them"),
-                Err(error) => eprintln!("note: TLS certificates stay as they were: {error}"),
+/// The house, with the orders that its maker has in the books.
+fn house(config: &Config, demo: Demo, machine: &Exchange) -> House {
+    let mut house = new_house(config, demo);
+    for it in &config.instruments {
+        if let Some(ticks) = machine.last_trade_ticks(it.instrument) {
+            house.last_traded(it.instrument, ticks);
+        }
+        for side in [Side::Buy, Side::Sell] {
+            for order in machine.orders(it.instrument, side) {
+                let quote = Quote {
+                    account: order.account,
+                    instrument: order.instrument,
+                    side,
+                    price_ticks: order.price_ticks,
+                    leaves_lots: order.leaves_lots,
+                    filled_lots: order.filled_lots,
+                };
+                house.adopt(order.order_id, quote);
             }
         }
     }
+    house
 }
 
-/// Where clients can come to.
-struct Ports {
-    fix: SocketAddr,
-    others: Vec<(&'static str, SocketAddr)>,
-}
-
-impl Ports {
-    fn of(
-        fix: &Acceptor,
-        market_data: Option<&Acceptor>,
-        binary: Option<&Acceptor<BinaryGateway>>,
-    ) -> std::io::Result<Self> {
-        let mut others = Vec::new();
-        others.extend(fix.tls_local_addr()?.map(|address| ("FIX over TLS", address)));
-        if let Some(market_data) = market_data {
-            others.push(("market data over FIX", market_data.local_addr()?));
-        }
-        if let Some(binary) = binary {
-            others.push(("binary order entry", binary.local_addr()?));
-            others.extend(binary.tls_local_addr()?.map(|address| ("binary order entry over TLS", address)));
-        }
-        Ok(Self { fix: fix.local_addr()?, others })
-    }
-}
-
-fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<BinaryConfig> {
-    let port = config.binary.as_ref()?;
-    let events = config.data.join(journal::EVENTS_FOLDER);
-    let mut binary = BinaryConfig::new(BINARY_GATEWAY, port.bind, events, config.users.clone());
-    binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
-    binary.firms.clone_from(&config.firms);
-    binary.limits.clone_from(&config.gateway);
-    binary.passwords_path = Some(config.data.join("fix-passwords"));
-    binary.audit_path = Some(config.data.join("binary-logons.log"));
-    binary.cancel_on_disconnect = port.cancel_on_disconnect;
-    binary.cancel_grace_ns = port.cancel_grace_ns;
-    Some(binary)
-}
-
-fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) -> GatewayConfig {
-    let store = config.data.join("fix-sessions");
-    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
-    gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
-    gateway.firms.clone_from(&config.firms);
-    gateway.limits.clone_from(&config.gateway);
-    gateway.passwords_path = Some(config.data.join("fix-passwords"));
-    gateway.audit_path = Some(config.data.join("fix-logons.log"));
-    gateway.target_comp_id.clone_from(&config.target_comp_id);
-    let offered = config.market_data.enabled && config.market_data.bind.is_none();
-    gateway.market = offered.then(|| config.market_data.settings(limits));
-    gateway
-}
-
-/// The port for market data alone, if there is to be one: the same users, with sessions of their own.
-fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
-    let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
-    let mut gateway = fix_config(config, limits, None);
-    gateway.gateway = MARKET_DATA_GATEWAY;
-    gateway.bind = bind;
-    gateway.store_path = config.data.join("fix-market-data");
-    gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
-    gateway.order_entry = false;
-    gateway.market = Some(config.market_data.settings(limits));
-    Some(gateway)
-}
-
->>>>>>> gateway-edges
-fn house(config: &Config, demo: Demo) -> House {
+fn new_house(config: &Config, demo: Demo) -> House {
     let instruments = config.instruments.iter().map(|it| {
         let fair_ticks = if it.reference_price_ticks > 0 { it.reference_price_ticks } else { 10_000 };
         HouseInstrument {
@@ -295,24 +210,23 @@ fn house(config: &Config, demo: Demo) -> House {
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
-<<<<<<< HEAD
     market_data: Option<Acceptor>,
     binary: Option<Acceptor<BinaryGateway>>,
-=======
-    binary: Option<Acceptor<BinaryGateway>>,
-    market_data: Option<Acceptor>,
->>>>>>> gateway-edges
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
 }
 
 impl Edges {
+    /// The last sequence that all of them have applied: later events must be shown to them. Market data is built from the
+    /// machine's state, see [`Edges::seed_market`].
+    fn applied_sequence(&self) -> u64 {
+        let binary = self.binary.as_ref().map_or(u64::MAX, |binary| binary.gateway().applied_sequence());
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence()).min(binary)
+    }
+
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
         self.known.apply(event);
-        if let Some(house) = &mut self.house {
-            house.on_event(event);
-        }
         let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
         if let Err(error) = outcome {
             self.failure.get_or_insert(error);
@@ -343,7 +257,7 @@ impl Edges {
     }
 }
 
-/// Re-executes the journal and shows its events to the edges.
+/// Rebuilds the machine from the newest snapshot and what came after it, and shows the edges the events that they lack.
 fn recover(
     data: DataFolder,
     config: &Config,
@@ -354,17 +268,30 @@ fn recover(
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
     let hash_seed = RandomState::new().build_hasher().finish();
-    let machine = Exchange::with_hash_seed(limits, hash_seed).map_err(Failure::usage)?;
+    exchange::check_limits(&limits).map_err(Failure::usage)?;
+    let mut make = || Exchange::with_hash_seed(limits, hash_seed).expect("limits that were checked");
     let bar = progress_bar(0, "commands", false);
     bar.set_message("recovering");
     let now_ns = clock.now_ns();
-    let pipeline = Pipeline::open_on(
+    let events_from = edges.applied_sequence();
+    let mut stage = None;
+    let pipeline = Pipeline::open_from_snapshot(
         data,
         pipeline_config(config, &limits)?,
-        machine,
+        &mut make,
+        events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
-            bar.set_length(progress.last_sequence);
+            if stage.replace(progress.stage) != Some(progress.stage) {
+                bar.set_message(match progress.stage {
+                    Stage::Events => "reading events",
+                    Stage::Commands => "executing",
+                });
+                bar.set_length(progress.last_sequence);
+                bar.set_position(progress.first_sequence);
+                // The estimate is of this stage alone.
+                bar.reset_eta();
+            }
             bar.set_position(progress.sequence);
         },
     );
@@ -375,6 +302,27 @@ fn recover(
     }
     edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
+    let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
+    if known > last {
+        return Err(Failure::system(format!(
+            "{folder}/operator.checkpoint is of sequence {known}, but the commands end at {last}: it belongs to another \
+             journal; remove it, and it is made anew"
+        )));
+    }
+    tell_recovered(recovered, &folder, config);
+    Ok(pipeline)
+}
+
+/// Says what was found and from where it was rebuilt.
+fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
+    tell_skipped(&recovered.skipped);
+    if let Some(sequence) = recovered.from_snapshot {
+        line(format!(
+            "started from the snapshot of sequence {}, {} commands before the end",
+            grouped(sequence),
+            grouped(recovered.last_sequence - sequence)
+        ));
+    }
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
@@ -389,7 +337,6 @@ fn recover(
         recovered.state_hash,
         config.durability.name()
     ));
-    Ok(pipeline)
 }
 
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
@@ -398,19 +345,11 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-<<<<<<< HEAD
     let prompt = IdleStrategy::default();
     for (name, idle) in [
         ("gateway", prompt),
         ("market_data", prompt),
         ("binary", prompt),
-=======
-    let quick = IdleStrategy::default();
-    for (name, idle) in [
-        ("gateway", quick),
-        ("market_data", quick),
-        ("binary", quick),
->>>>>>> gateway-edges
         ("house", patient),
         ("operator", patient),
     ] {
@@ -454,14 +393,15 @@ fn start(
     config: &Config,
     clock: &Clock,
 ) -> Result<Started, Failure> {
-    let names = Arc::clone(&edges.known.names);
-    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
     }
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
-    let status = operator.status();
+    let (status, names) = (operator.status(), operator.names());
+    let mut named = Names::of(pipeline.machine());
+    named.sessions = sessions(config);
+    *names.lock().unwrap_or_else(PoisonError::into_inner) = named;
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let (wishes, asked) = sync_channel(ASKED);
@@ -474,11 +414,7 @@ fn start(
     pipeline.add_agent("gateway", Box::new(agent));
     if let Some(acceptor) = edges.market_data {
         let events = pipeline.events().map_err(Failure::system)?;
-<<<<<<< HEAD
         let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("market data"));
-=======
-        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("FIX"));
->>>>>>> gateway-edges
         pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
     }
     if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
