@@ -271,6 +271,16 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_hash_of_another_instrument_is_no_position() {
+        let mut table = PositionTable::with_capacity(2);
+        open(&mut table, 7, 1);
+        let (at, tag) = table.home(AccountId(7), 2);
+        table.entries.fill(0);
+        table.entries[at] = u64::from(tag) << 32 | 1;
+        assert_eq!(table.find(AccountId(7), 2), None);
+    }
+
+    #[test]
     fn probes_stay_short_when_full() {
         for (accounts, instruments) in [(20_000, 1), (10_000, 2), (312, 64)] {
             let mut table = PositionTable::with_capacity(accounts * instruments);
