@@ -394,12 +394,13 @@ fn announce_when_ready(
         std::thread::sleep(Duration::from_millis(1));
     }
     check(running, status)?;
-    line(format!("FIX listening on {}", addresses.fix));
+    // Before the line that scripts wait for.
     match addresses.market_data {
         Some(address) => line(format!("market data over FIX listening on {address}")),
-        None if config.market_data.enabled => line("market data over FIX: on the same port"),
+        None if config.market_data.enabled => line("market data over FIX: on the FIX port"),
         None => {}
     }
+    line(format!("FIX listening on {}", addresses.fix));
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
