@@ -85,7 +85,50 @@ impl Market {
     /// # Panics
     /// If the exchange rejects a command.
     pub fn stage(&self, exchange: &mut Exchange) -> Staged {
-        let mut sender = Sender::new(exchange);
+        self.stage_seen(exchange, &mut |_, _| {})
+    }
+
+    /// Plays all of it, the staging and then the stream, and shows each command with its events, until `seen` says that it
+    /// is enough.
+    ///
+    /// # Panics
+    /// If the exchange rejects a command.
+    pub fn play(&self, exchange: &mut Exchange, seen: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Staged {
+        let mut staged = self.stage_seen(exchange, &mut |command, events| _ = seen(command, events));
+        self.go_on(&mut staged, exchange, seen);
+        staged
+    }
+
+    /// Plays more of the stream.
+    ///
+    /// # Panics
+    /// If the exchange rejects a command.
+    pub fn go_on(
+        &self,
+        staged: &mut Staged,
+        exchange: &mut Exchange,
+        seen: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) {
+        let mut unseen = |_: &[u8], _: &[u8]| {};
+        let mut sender = Sender::new(exchange, &mut unseen);
+        sender.sequence = staged.sequence;
+        loop {
+            let Some(change) = staged.draw(exchange) else { continue };
+            match &change.command {
+                Command::New(order) => sender.send(exchange, order),
+                Command::Replace(replace) => sender.send(exchange, replace),
+                Command::Cancel(cancel) => sender.send(exchange, cancel),
+            }
+            staged.learn(&change, &sender.events);
+            staged.sequence = sender.sequence;
+            if !seen(sender.command.bytes(), sender.events.bytes()) {
+                return;
+            }
+        }
+    }
+
+    fn stage_seen(&self, exchange: &mut Exchange, seen: &mut dyn FnMut(&[u8], &[u8])) -> Staged {
+        let mut sender = Sender::new(exchange, seen);
         for asset in 1..=2 * self.assets {
             let create = CreateAsset { asset, scale: 8, reserved: [0; 3], name: name("A") };
             sender.send(exchange, &create);
@@ -118,7 +161,7 @@ impl Market {
         self.fill(exchange, sender)
     }
 
-    fn fill(&self, exchange: &mut Exchange, mut sender: Sender) -> Staged {
+    fn fill(&self, exchange: &mut Exchange, mut sender: Sender<'_>) -> Staged {
         let pairs = self.pairs() as usize;
         let mut draws = Draws { market: *self, random: Random::new(self.seed), client_ids: 0 };
         let mut books: Vec<Book> = Vec::with_capacity(pairs);
@@ -160,16 +203,17 @@ impl Market {
 }
 
 /// Sends commands that are made up on the way.
-struct Sender {
+struct Sender<'a> {
     command: EventBuffer,
     events: EventBuffer,
     sequence: u64,
+    seen: &'a mut dyn FnMut(&[u8], &[u8]),
 }
 
-impl Sender {
-    fn new(exchange: &Exchange) -> Self {
+impl<'a> Sender<'a> {
+    fn new(exchange: &Exchange, seen: &'a mut dyn FnMut(&[u8], &[u8])) -> Self {
         let events = EventBuffer::with_capacity(exchange.max_event_bytes());
-        Self { command: EventBuffer::with_capacity(1_024), events, sequence: 0 }
+        Self { command: EventBuffer::with_capacity(1_024), events, sequence: 0, seen }
     }
 
     fn send<T: Body>(&mut self, exchange: &mut Exchange, body: &T) {
@@ -182,7 +226,8 @@ impl Sender {
         let record = Record::parse(self.command.bytes()).expect("it was built as a record");
         step(exchange, record, &mut self.events);
         let rejected = self.events.records().find_map(|event| event.body_as::<Rejected>().copied());
-        assert_eq!(rejected, None, "staging has no bad command");
+        assert_eq!(rejected, None, "there is no bad command");
+        (self.seen)(self.command.bytes(), self.events.bytes());
     }
 
     fn accepted(&self) -> Option<OrderId> {

@@ -228,6 +228,9 @@ impl<E: Endpoint> Acceptor<E> {
         let mut work = self.accept(now_ns) + self.take_handshakes(now_ns);
         work += self.read_ready(now_ns, port)?;
         self.gateway.on_tick(now_ns, port)?;
+        for note in self.gateway.take_notes() {
+            self.notice(None, None, note);
+        }
         let attempts = self.gateway.take_attempts();
         if let Some(audit) = &mut self.audit {
             audit.write(&attempts)?;
@@ -423,9 +426,13 @@ impl<E: Endpoint> Acceptor<E> {
         let mut received = 0;
         if connection.readable && !connection.ended && !was_stalled {
             // Before its Logon a client fills no more than the room of one message.
-            let limits = self.gateway.limits();
-            let room =
-                if connection.comp_id.is_some() { READ_BYTES } else { limits.message_bytes.min(READ_BYTES) };
+            let room = match connection.comp_id {
+                Some(_) => READ_BYTES,
+                None => {
+                    let waiting = self.gateway.input(link).len();
+                    self.gateway.limits().message_bytes.saturating_sub(waiting).clamp(1, READ_BYTES)
+                }
+            };
             match connection.stream.read(&mut self.buffer[..room]) {
                 Ok(0) => connection.ended = true,
                 Ok(length) => {

@@ -236,6 +236,9 @@ pub enum ConfigError {
     /// A CompID that is given twice.
     #[error("sender_comp_id {0} is given to two users: a session has one user")]
     DuplicateCompId(String),
+    /// A user name that is given twice.
+    #[error("username {0} is given to two users: the binary port tells its users by it")]
+    DuplicateUsername(String),
     /// An account that is given twice.
     #[error("account {0} is given to two users: its reports can go to one session only")]
     DuplicateAccount(AccountId),
@@ -265,27 +268,36 @@ impl GatewayConfig {
         if self.gateway == 0 {
             return Err(ConfigError::GatewayNumber);
         }
-        if self.users.is_empty() || self.users.len() > 65_534 {
-            return Err(ConfigError::UserCount(self.users.len()));
-        }
         if !is_field_text(&self.target_comp_id) {
             return Err(ConfigError::TargetCompId);
         }
-        let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
-        for (index, user) in self.users.iter().enumerate() {
-            validate_user(index + 1, user)?;
-            if let Some(firm) = user.access.firm.as_ref().filter(|firm| !self.firms.contains_key(*firm)) {
-                return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
-            }
-            if !names.insert(&user.sender_comp_id) {
-                return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
-            }
-            if !accounts.insert(user.account) {
-                return Err(ConfigError::DuplicateAccount(user.account));
-            }
-        }
+        validate_users(&self.users, &self.firms)?;
         self.limits.validate()
     }
+}
+
+/// Checks the users of a gateway, each by itself and all together.
+pub(crate) fn validate_users(
+    users: &[UserConfig],
+    firms: &BTreeMap<String, ThrottleLimits>,
+) -> Result<(), ConfigError> {
+    if users.is_empty() || users.len() > 65_534 {
+        return Err(ConfigError::UserCount(users.len()));
+    }
+    let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
+    for (index, user) in users.iter().enumerate() {
+        validate_user(index + 1, user)?;
+        if let Some(firm) = user.access.firm.as_ref().filter(|firm| !firms.contains_key(*firm)) {
+            return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
+        }
+        if !names.insert(&user.sender_comp_id) {
+            return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
+        }
+        if !accounts.insert(user.account) {
+            return Err(ConfigError::DuplicateAccount(user.account));
+        }
+    }
+    Ok(())
 }
 
 fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
@@ -312,7 +324,7 @@ fn is_field_text(text: &str) -> bool {
 }
 
 impl GatewayLimits {
-    fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let checks = [
             (self.connections >= 1, "connections", "1 or more"),
             (self.connections_per_address >= 1, "connections_per_address", "1 or more"),

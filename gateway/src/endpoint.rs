@@ -72,6 +72,10 @@ pub trait Endpoint {
     fn client_name(&self, link: LinkId) -> Option<&str>;
     /// The attempts to log on since the last call, for the audit log.
     fn take_attempts(&mut self) -> Vec<Attempt>;
+    /// What the operator should know and no client is told, since the last call.
+    fn take_notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
     /// Says goodbye to everybody with `text`, and takes no more connections.
     fn begin_shutdown(&mut self, text: &str, now_ns: u64);
     /// Whether nobody is connected any more.

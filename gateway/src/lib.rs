@@ -1,4 +1,5 @@
-//! FIX: sessions, order entry with execution reports, market data.
+//! The edges for clients: FIX sessions, order entry with execution reports, market data; and the engine's own records in
+//! [`binary`].
 //!
 //! ```text
 //!  socket ─▶ Acceptor ─▶ Gateway ─▶ Session ─▶ order entry ─▶ CommandPort ─ring─▶ sequencer
@@ -16,6 +17,7 @@
 mod acceptor;
 pub mod access;
 mod agent;
+pub mod binary;
 mod config;
 pub mod dictionary;
 mod endpoint;

@@ -66,7 +66,7 @@ pub use {
     ingress::{Ingress, SendError},
     inline::InlinePipeline,
     journaling::{Committing, EventJournalAgent, JournalAgent, SyncAgent},
-    pipeline::{Pipeline, PipelineError},
+    pipeline::{Pipeline, PipelineError, RecoveredSummary},
     running::{Running, ShutdownReport},
     scheduling::ask_for_slice,
     sequencing::{LocalLog, SequencerAgent, SequencerCounters},

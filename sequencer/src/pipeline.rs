@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use journal::{Cut, DataFolder, JournalError, Progress, Recovered, SpaceWatch, recover};
-use machine::{Record, StateMachine};
+use journal::{
+    Cut, DataFolder, JournalError, Progress, Recovered, Restored, SkippedSnapshot, SpaceWatch, recover,
+    recover_from_snapshot,
+};
+use machine::{Record, Snapshot, StateMachine};
 
 use crate::agent::{Agent, Fault, FaultReport};
 use crate::config::{ConfigError, PipelineConfig, ThreadConfig};
@@ -111,6 +114,44 @@ pub struct RecoveredSummary {
     pub commands_cut: Option<Cut>,
     /// The torn tail of the events stream, if one was cut; its events have been computed again.
     pub events_cut: Option<Cut>,
+    /// The snapshot that recovery started from; `None` for the journal's beginning.
+    pub from_snapshot: Option<u64>,
+    /// Newer snapshots that were not used, and why: worth telling.
+    pub skipped: Vec<SkippedSnapshot>,
+}
+
+/// Whether the configuration can work, with this machine.
+fn check<M: StateMachine>(config: &PipelineConfig, machine: &M) -> Result<(), PipelineError> {
+    config.validate(&Cores::list())?;
+    let max_event_bytes = machine.max_event_bytes();
+    let segment_bytes = config.events.segment_bytes;
+    if segment_bytes < 2 * max_event_bytes as u64 {
+        return Err(PipelineError::SegmentTooSmall { segment_bytes, max_event_bytes });
+    }
+    Ok(())
+}
+
+impl<M: Snapshot> Pipeline<M> {
+    /// Like [`Pipeline::open_on`], from the newest snapshot that can be used. `machine` makes a new machine; `on_event`
+    /// sees the events after `events_from`, the least sequence that any projection has applied.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn open_from_snapshot(
+        folder: DataFolder,
+        config: PipelineConfig,
+        machine: &mut dyn FnMut() -> M,
+        events_from: u64,
+        on_event: &mut dyn FnMut(Record<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Self, PipelineError> {
+        check(&config, &machine())?;
+        let options = (&config.commands, &config.events);
+        let parameters = &config.parameters;
+        let restored =
+            recover_from_snapshot(&folder, machine, parameters, options, events_from, on_event, progress)?;
+        Self::on_recovered(folder, config, restored)
+    }
 }
 
 impl<M: StateMachine> Pipeline<M> {
@@ -141,14 +182,19 @@ impl<M: StateMachine> Pipeline<M> {
         on_event: &mut dyn FnMut(Record<'_>),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Self, PipelineError> {
-        config.validate(&Cores::list())?;
-        let max_event_bytes = machine.max_event_bytes();
-        let segment_bytes = config.events.segment_bytes;
-        if segment_bytes < 2 * max_event_bytes as u64 {
-            return Err(PipelineError::SegmentTooSmall { segment_bytes, max_event_bytes });
-        }
+        check(&config, &machine)?;
         let options = (&config.commands, &config.events);
         let recovered = recover(&folder, &mut machine, &config.parameters, options, on_event, progress)?;
+        let restored = Restored { machine, recovered, from_snapshot: None, skipped: Vec::new() };
+        Self::on_recovered(folder, config, restored)
+    }
+
+    fn on_recovered(
+        folder: DataFolder,
+        config: PipelineConfig,
+        restored: Restored<M>,
+    ) -> Result<Self, PipelineError> {
+        let Restored { machine, recovered, from_snapshot, skipped } = restored;
         let rings = RingFolder::create(&config.ring_place, folder.path())?;
         let summary = RecoveredSummary {
             last_sequence: recovered.last_sequence,
@@ -157,6 +203,8 @@ impl<M: StateMachine> Pipeline<M> {
             events_appended: recovered.events_appended,
             commands_cut: recovered.commands_report.cut.clone(),
             events_cut: recovered.events_report.cut.clone(),
+            from_snapshot,
+            skipped,
         };
         let (gate, fault) = (Gate::new(recovered.last_sequence), Fault::new());
         let parts = build(machine, recovered, &config, &rings, (&gate, &fault))?;

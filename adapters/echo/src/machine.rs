@@ -1,6 +1,9 @@
 //! What happens: the state machine.
 
-use machine::{Context, EventBuffer, HEADER_LENGTH, Record, StateHasher, StateMachine, stride};
+use machine::{
+    Context, EventBuffer, HEADER_LENGTH, Record, Snapshot, SnapshotError, SnapshotReader, SnapshotWriter,
+    StateHasher, StateMachine, stride,
+};
 
 use crate::messages::{
     COMMAND_ECHO, EVENT_ECHOED, EVENT_REJECTED, Echo, Echoed, MAX_TEXT_BYTES, Reason, Rejected, decode,
@@ -49,6 +52,22 @@ impl StateMachine for EchoMachine {
     fn max_event_bytes(&self) -> usize {
         // One event: a text with its length, and a count.
         stride(HEADER_LENGTH + 8 + MAX_TEXT_BYTES + 8)
+    }
+}
+
+impl Snapshot for EchoMachine {
+    const SNAPSHOT_VERSION: u32 = 1;
+
+    fn write_snapshot(&self, out: &mut SnapshotWriter<'_>) {
+        out.value(&self.count);
+    }
+
+    fn read_snapshot(&mut self, version: u32, input: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
+        if version != Self::SNAPSHOT_VERSION {
+            return Err(SnapshotError::UnknownVersion { found: version, known: Self::SNAPSHOT_VERSION });
+        }
+        self.count = input.value()?;
+        Ok(())
     }
 }
 

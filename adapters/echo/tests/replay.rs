@@ -1,7 +1,7 @@
 //! The service in a real pipeline: rings, sequencer, journal, gate.
 
 use echo::{COMMAND_ECHO, EVENT_ECHOED, Echo, EchoMachine, Echoed, decode, encode};
-use journal::{ReplayOptions, replay};
+use journal::{DataFolder, ReplayOptions, Shadow, replay};
 use sequencer::{Durability, Pipeline, PipelineConfig, RingPlace};
 
 fn config() -> PipelineConfig {
@@ -55,4 +55,29 @@ fn what_was_answered_is_there_after_a_restart_and_replays_to_the_same_bytes() {
     assert!(report.is_good());
     assert_eq!((report.commands, report.events_compared, report.marks_checked), (3, 3, 2));
     assert_eq!(machine.count(), 3);
+}
+
+#[test]
+fn a_start_from_a_snapshot_shows_projections_what_they_lack() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    conversation(folder.path(), &["one", "two", "three"]);
+    let data = DataFolder::inspect(folder.path()).expect("a data folder");
+    let mut shadow = Shadow::open(&data, &[], &mut EchoMachine::default).expect("a journal");
+    shadow.advance(u64::MAX, usize::MAX, &mut |_| {}).expect("it executes");
+    assert!(shadow.snapshot().expect("it is written").is_some(), "all events are stored");
+    conversation(folder.path(), &["four"]);
+
+    let mut shown = Vec::new();
+    let pipeline = Pipeline::open_from_snapshot(
+        DataFolder::open(folder.path()).expect("nobody else has it"),
+        config(),
+        &mut EchoMachine::default,
+        1,
+        &mut |event| shown.push(event.header().sequence),
+        &mut |_| {},
+    );
+    let pipeline = pipeline.expect("it opens");
+    assert_eq!(pipeline.recovered().from_snapshot, Some(3));
+    assert_eq!((pipeline.machine().count(), pipeline.recovered().last_sequence), (4, 4));
+    assert_eq!(shown, [2, 3, 4]);
 }

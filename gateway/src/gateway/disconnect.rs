@@ -26,7 +26,7 @@ pub(super) struct CancelOnDisconnect {
 }
 
 impl CancelOnDisconnect {
-    /// Whether the time to cancel has come.
+    /// Whether the orders are to be cancelled by now.
     pub(super) fn is_due(&self, now_ns: u64) -> bool {
         self.due_ns.is_some_and(|due_ns| due_ns <= now_ns)
     }

@@ -1,5 +1,6 @@
 //! What the tests share: records that are a function of their sequence, and a small machine.
 
+mod ahead;
 mod archive;
 mod child;
 mod damage;

@@ -22,6 +22,7 @@ Examples:
   rialto top                          watch its books from another terminal
   rialto replay data                  re-execute the journal and compare every event
   rialto state data                   who owns what, and which orders are live
+  rialto snapshot list data           states that a start or a look into the past begins with
   rialto journal verify data          check every byte of the journal
   rialto admin halt BTC/USD           an operator's work on a running exchange
   rialto feed itch FILE.itch50.gz     put a NASDAQ recording through the whole exchange
@@ -43,6 +44,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print balances, positions, phases and live orders, rebuilt from a journal.
     State(StateArgs),
+    /// Take, list or verify snapshots of a journal's state.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Check, print, follow, compare, export or archive a journal.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -93,6 +97,9 @@ pub struct ServeArgs {
     /// Address of a FIX port for market data alone, instead of the configuration's; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub market_data_bind: Option<SocketAddr>,
+    /// Take binary order entry at this address too, or at it instead of the configuration's; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub binary_bind: Option<SocketAddr>,
     /// What an acknowledgement promises, instead of the configuration's.
     #[arg(long, value_enum)]
     pub durability: Option<Durability>,
@@ -161,16 +168,23 @@ impl std::str::FromStr for Moment {
 #[command(after_help = "\
 Reads only. Exits 1 when an event, a state hash or a byte of the journal differs, and says which.
 
+Without --until all of the journal is executed, from its first command. With it the machine begins with the nearest
+snapshot before that moment, and what lies between is executed and compared; --from-start leaves snapshots alone.
+
 Examples:
   rialto replay data --json
   rialto replay data --until 310116
-  rialto replay data --until 2026-01-31T12:00:00Z")]
+  rialto replay data --until 2026-01-31T12:00:00Z --from-start")]
 pub struct ReplayArgs {
     /// Data folder.
+    #[arg(default_value = "data")]
     pub dir: PathBuf,
     /// Stop after this sequence or time (UTC).
     #[arg(long, value_name = "SEQ|TIME")]
     pub until: Option<Moment>,
+    /// Execute from the first command, whatever snapshots there are.
+    #[arg(long)]
+    pub from_start: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -178,26 +192,118 @@ pub struct ReplayArgs {
 
 /// Arguments of `state`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Reads only, also beside a running exchange (then as of the last command that was written).
+#[command(
+    subcommand_precedence_over_arg = true,
+    after_help = "\
+Reads only, also beside a running exchange (then as of the last command that was written). Begins with the nearest
+snapshot before the moment asked for.
 
 Examples:
   rialto state data --json | jq '.accounts[] | select(.name == \"alice\")'
-  rialto state data --at 2026-01-31T12:00:00Z --account 2
-  rialto state data --at 310116 --symbol BTC/USD")]
+  rialto state data --at 2026-01-31T12:00:00Z account 2
+  rialto state data --at 310116 book BTC/USD"
+)]
 pub struct StateArgs {
     /// Data folder.
+    #[arg(default_value = "data")]
     pub dir: PathBuf,
     /// As it was after this sequence or time (UTC).
-    #[arg(long, value_name = "SEQ|TIME")]
+    #[arg(long, value_name = "SEQ|TIME", global = true)]
     pub at: Option<Moment>,
-    /// Only this account's balances and orders.
+    /// Only this account's balances, positions and orders; like `account ID`.
     #[arg(long, value_name = "ID")]
     pub account: Option<u32>,
     /// Only this instrument's orders.
     #[arg(long)]
     pub symbol: Option<String>,
     /// Print one JSON object.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to look at; all of it if left out.
+    #[command(subcommand)]
+    pub view: Option<StateView>,
+}
+
+/// A part of the state.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum StateView {
+    /// One account: balances, positions and live orders.
+    Account {
+        /// Account id.
+        id: u32,
+    },
+    /// One instrument's order book: price levels, best first.
+    Book {
+        /// Symbol.
+        symbol: String,
+    },
+}
+
+/// Commands on snapshots.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotCommand {
+    /// Take a snapshot of the journal's end, beside a running exchange or without one.
+    Take(SnapshotTakeArgs),
+    /// List the snapshots there are.
+    List(SnapshotListArgs),
+    /// Read snapshots and compare payload, state hash and place in the journal with what they say of themselves.
+    Verify(SnapshotVerifyArgs),
+}
+
+/// Arguments of `snapshot take`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Begins with the newest snapshot that can be used, executes what came after it, and writes the state: beside its place,
+synced, read back, renamed. A running exchange is not disturbed; it takes its own, see [snapshots] in `rialto config`.
+
+Example:
+  rialto snapshot take data")]
+pub struct SnapshotTakeArgs {
+    /// Data folder.
+    #[arg(default_value = "data")]
+    pub dir: PathBuf,
+    /// Then remove all but the newest so many.
+    #[arg(long, value_name = "N")]
+    pub keep: Option<usize>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `snapshot list`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  rialto snapshot list data --json | jq '.[0].sequence'")]
+pub struct SnapshotListArgs {
+    /// Data folder.
+    #[arg(default_value = "data")]
+    pub dir: PathBuf,
+    /// Print one JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `snapshot verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exits 1 when one does not hold, and says why. With --execute the state is computed once more from the journal's beginning
+and compared, which is the only proof that does not rest on the snapshot itself.
+
+Examples:
+  rialto snapshot verify data
+  rialto snapshot verify data 310116 --execute")]
+pub struct SnapshotVerifyArgs {
+    /// Data folder.
+    #[arg(default_value = "data")]
+    pub dir: PathBuf,
+    /// Only the one of this sequence.
+    #[arg(value_name = "SEQ")]
+    pub sequence: Option<u64>,
+    /// Compute the states again from the beginning as well.
+    #[arg(long)]
+    pub execute: bool,
+    /// Print one JSON array.
     #[arg(long)]
     pub json: bool,
 }
@@ -435,6 +541,28 @@ pub struct TopArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_state_is_asked_for_with_and_without_a_folder() {
+        let parse = |words: &str| {
+            let cli = Cli::try_parse_from(words.split(' ')).expect("good");
+            let Command::State(args) = cli.command else { panic!("another command") };
+            args
+        };
+        let args = parse("rialto state --at 5 account 2");
+        assert_eq!(
+            (args.dir, args.at, args.view),
+            ("data".into(), Some(Moment::Sequence(5)), Some(StateView::Account { id: 2 }))
+        );
+        let args = parse("rialto state other book BTC/USD --at 2026-01-31T12:00:00Z --json");
+        assert_eq!(
+            (args.dir, args.view),
+            ("other".into(), Some(StateView::Book { symbol: "BTC/USD".into() }))
+        );
+        assert_eq!((args.at, args.json), (Some(Moment::Time(1_769_860_800_000_000_000)), true));
+        let args = parse("rialto state other --account 3");
+        assert_eq!((args.dir, args.account, args.view), ("other".into(), Some(3), None));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -8,6 +8,7 @@ use gateway::access::{HmacKey, PasswordHash, Permissions, ThrottleLimits};
 use gateway::dictionary::Switches;
 use gateway::fix::{Precision, Version};
 use gateway::session::{Schedule, SessionSettings};
+use gateway::transport::CertificateName;
 use gateway::{AccessSettings, DisconnectPolicy, GatewayLimits, MarketSettings, UserConfig};
 use protocol::{AccountId, Limits};
 use serde::Deserialize;
@@ -31,6 +32,7 @@ pub struct FileUser {
     self_trade_prevention: Option<String>,
     #[serde(default)]
     addresses: Vec<String>,
+    certificate: Option<String>,
     permissions: Option<Vec<String>>,
     throttle: Option<FileThrottle>,
     firm: Option<String>,
@@ -253,12 +255,13 @@ impl FileUser {
                 })
             })
         });
+        let certificate = self.certificate.as_deref().map(str::parse::<CertificateName>).transpose();
         Ok(AccessSettings {
+            certificate: certificate.map_err(|error| ("certificate", error.to_string()))?,
             addresses: addresses.map_err(|reason| ("addresses", reason))?,
             permissions: permissions.map_err(|reason| ("permissions", reason))?,
             throttle: self.throttle.map(FileThrottle::limits).unwrap_or_default(),
             firm: self.firm.clone(),
-            certificate: None,
         })
     }
 }
@@ -414,6 +417,7 @@ mod tests {
         let grace = mistake("cancel_on_disconnect_grace_s = 3601");
         assert_eq!(grace.0, "users.A.cancel_on_disconnect_grace_s");
         assert_eq!(mistake("addresses = ['10.0.0.0/40']").0, "users.A.addresses");
+        assert_eq!(mistake("certificate = 'CN=alice'").0, "users.A.certificate");
         assert_eq!(mistake("session = { version = 'FIX.9' }").0, "users.A.session.version");
         assert_eq!(mistake("session = { timestamps = 'hours' }").0, "users.A.session.timestamps");
         let schedule = |text: &str| mistake(&format!("session = {{ schedule = {{ {text} }} }}")).1;

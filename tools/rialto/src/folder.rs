@@ -58,18 +58,23 @@ pub fn limits(dir: &Path) -> Result<Option<Limits>, Failure> {
     })
 }
 
-/// An empty exchange of the same limits as the one whose journal is in `dir`.
+/// The limits of the exchange whose journal is in `dir`.
 ///
 /// # Errors
 /// No journal, a journal of another machine, or one that cannot be read.
-pub fn empty_exchange(dir: &Path) -> Result<Exchange, Failure> {
-    let Some(limits) = limits(dir)? else {
+pub fn required_limits(dir: &Path) -> Result<Limits, Failure> {
+    limits(dir)?.ok_or_else(|| {
         let folder = dir.display();
-        return Err(Failure::system(format!(
-            "{folder} holds no journal; `rialto serve --data {folder}` makes one"
-        )));
-    };
-    Exchange::new(limits).map_err(Failure::system)
+        Failure::system(format!("{folder} holds no journal; `rialto serve --data {folder}` makes one"))
+    })
+}
+
+/// An empty exchange of the same limits as the one whose journal is in `dir`.
+///
+/// # Errors
+/// As for [`required_limits`].
+pub fn empty_exchange(dir: &Path) -> Result<Exchange, Failure> {
+    Exchange::new(required_limits(dir)?).map_err(Failure::system)
 }
 
 #[cfg(test)]

@@ -15,9 +15,11 @@ mod market_data;
 mod operator;
 mod output;
 mod plot;
+mod ports_config;
 mod rules;
 mod series;
 mod settings;
+mod snapshots;
 mod timekeeper;
 mod venue;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(args),
         Command::Replay(args) => commands::replay::run(args),
         Command::State(args) => commands::state::run(args),
+        Command::Snapshot(command) => commands::snapshot::run(command),
         Command::Journal(command) => commands::journal::run(command),
         Command::Feed(FeedCommand::Itch(args)) => commands::feed::run_itch(args),
         Command::Feed(FeedCommand::Lobster(args)) => commands::feed::run_lobster(args),

@@ -4,6 +4,8 @@
 //! It is a client of the exchange like any other, with a ring of its own (gateway 0). What exists already it learns from
 //! events, so a restart creates nothing twice.
 
+mod checkpoint;
+
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +13,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::orders::reject_text;
-use machine::{Body, Record};
+use machine::{Body, Projection, Record};
 use protocol::{
     AccountCreated, AccountId, AdvanceTime, AssetCreated, CreateInstrument, DayEnded, Deposit, Deposited,
     EndDay, InstrumentCreated, InstrumentId, RejectReason, Rejected,
@@ -34,9 +36,11 @@ pub const OPENING_REFERENCE: u64 = u64::from_be_bytes(*b"OPENING\0");
 /// Events that an answer to a person holds.
 const ANSWER_EVENTS: usize = 100;
 
-/// What the journal has created so far, folded from events.
-#[derive(Debug, Default)]
+/// What the journal has created so far, folded from events, or read from a checkpoint and folded from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
+    /// The last command whose events have all been folded.
+    applied_sequence: u64,
     assets: BTreeSet<u32>,
     accounts: BTreeSet<AccountId>,
     instruments: Vec<CreateInstrument>,
@@ -44,8 +48,6 @@ pub struct Known {
     settings: InForce,
     timekeeper: Timekeeper,
     last_timestamp_ns: u64,
-    /// Shared with whoever turns an operator's words into commands.
-    pub names: Arc<Mutex<Names>>,
 }
 
 fn note_names(names: &Mutex<Names>, event: Record<'_>) {
@@ -55,12 +57,10 @@ fn note_names(names: &Mutex<Names>, event: Record<'_>) {
 }
 
 impl Known {
-    /// Folds one event.
-    pub fn apply(&mut self, event: Record<'_>) {
+    fn fold(&mut self, event: Record<'_>) {
         self.last_timestamp_ns = event.header().timestamp_ns;
         self.settings.apply(event);
         self.timekeeper.on_event(event);
-        note_names(&self.names, event);
         if let Some(created) = event.body_as::<AssetCreated>() {
             self.assets.insert(created.asset);
         } else if let Some(created) = event.body_as::<InstrumentCreated>() {
@@ -109,6 +109,23 @@ impl Known {
         }
         wishes.extend(config.settings.iter().filter_map(|wanted| self.settings.missing(wanted, now_ns)));
         (wishes, warnings)
+    }
+}
+
+impl Projection for Known {
+    fn apply(&mut self, event: Record<'_>) {
+        let sequence = event.header().sequence;
+        if sequence <= self.applied_sequence {
+            return;
+        }
+        self.fold(event);
+        if event.is_last_event() {
+            self.applied_sequence = sequence;
+        }
+    }
+
+    fn applied_sequence(&self) -> u64 {
+        self.applied_sequence
     }
 }
 
@@ -182,7 +199,7 @@ impl Operator {
             day_end_utc_s,
             next_day_end_ns: day_end_utc_s.map_or(u64::MAX, |time_s| next_after(since_ns, time_s)),
             status,
-            names: Arc::clone(&known.names),
+            names: Arc::default(),
             answer: AdminReply::default(),
         }
     }
@@ -190,6 +207,11 @@ impl Operator {
     /// A wish of a person, behind those that wait.
     pub fn ask(&mut self, wish: Wish) {
         self.wishes.push_back(wish);
+    }
+
+    /// The names of what there is, folded on from here; shared with whoever turns an operator's words into commands.
+    pub fn names(&self) -> Arc<Mutex<Names>> {
+        Arc::clone(&self.names)
     }
 
     /// What other threads see.
@@ -298,8 +320,13 @@ mod tests {
     use machine::{Context, EventBuffer, Source};
 
     fn event<T: Body>(body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
+        event_of(1, body, gateway, check);
+    }
+
+    fn event_of<T: Body>(sequence: u64, body: &T, gateway: u16, check: impl FnOnce(Record<'_>)) {
         let mut events = EventBuffer::with_capacity(512);
-        events.begin(&Context { source: Source { gateway, session: 0 }, ..Context::default() });
+        let source = Source { gateway, session: 0 };
+        events.begin(&Context { sequence, source, ..Context::default() });
         events.push(body);
         events.finish();
         check(events.records().next().unwrap());
@@ -320,15 +347,15 @@ mod tests {
                 name: asset.name,
                 ..Default::default()
             };
-            event(&created, GATEWAY, |event| known.apply(event));
+            event(&created, GATEWAY, |event| known.fold(event));
         }
         let changed = CreateInstrument { taker_fee_ppm: 77, ..config.instruments[0] };
-        event(&InstrumentCreated(changed), GATEWAY, |event| known.apply(event));
+        event(&InstrumentCreated(changed), GATEWAY, |event| known.fold(event));
         event(
             &Deposited { reference: 5, account: AccountId(2), asset: 1, ..Default::default() },
             1,
             |event| {
-                known.apply(event);
+                known.fold(event);
             },
         );
         let (wishes, warnings) = known.missing(&config, 0);
@@ -401,7 +428,10 @@ mod tests {
         let mut known = Known::default();
         let (wishes, _) = known.missing(&config, 0);
         assert_eq!(wishes.back().map(|wish| wish.kind), Some(protocol::SetRiskLimits::KIND));
-        event(&protocol::RiskLimitsSet(limits), GATEWAY, |event| known.apply(event));
+        event(&protocol::RiskLimitsSet(limits), GATEWAY, |event| known.fold(event));
+        event_of(7, &DayEnded::default(), 1, |event| known.apply(event));
+        event_of(7, &DayEnded::default(), 1, |event| known.apply(event));
+        assert_eq!(known.applied_sequence(), 7);
         let (wishes, _) = known.missing(&config, 0);
         assert_eq!(wishes.back().map(|wish| wish.kind), Some(Deposit::KIND));
     }

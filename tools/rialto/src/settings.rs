@@ -32,7 +32,7 @@ pub enum Setting {
 pub type Key = (u16, u32, u32);
 
 /// The settings in force, folded from events.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce(BTreeMap<Key, Setting>);
 
 impl InForce {
@@ -41,6 +41,16 @@ impl InForce {
         if let Some(setting) = Setting::of_event(event) {
             self.0.insert(setting.key(), setting);
         }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.values()
+    }
+
+    /// Takes over what a checkpoint has.
+    pub fn restore(&mut self, setting: Setting) {
+        self.0.insert(setting.key(), setting);
     }
 
     /// The command that brings `wanted` into force, unless it is.

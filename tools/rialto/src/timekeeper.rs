@@ -13,7 +13,7 @@ use protocol::{
 };
 
 /// Folds what the time may bring, and says when to send `AdvanceTime`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timekeeper {
     /// Instruments with a timetable.
     timetables: BTreeSet<InstrumentId>,
@@ -59,6 +59,28 @@ impl Timekeeper {
             let answer = event.body_as::<TimeAdvanced>().map(|it| it.work_left == 1);
             let refused = || event.body_as::<Rejected>().is_some_and(|it| it.command_kind == ADVANCE_TIME);
             self.work_left = answer.unwrap_or_else(|| !refused());
+        }
+    }
+
+    /// What a checkpoint has of it: timetables, phases, expiring orders, and whether work may be left.
+    pub fn to_parts(&self) -> ([Vec<InstrumentId>; 2], Vec<OrderId>, bool) {
+        let instruments = [&self.timetables, &self.phases].map(|set| set.iter().copied().collect());
+        (instruments, self.expiring.iter().copied().collect(), self.work_left)
+    }
+
+    /// From [`Timekeeper::to_parts`].
+    pub fn from_parts(
+        [timetables, phases]: [Vec<InstrumentId>; 2],
+        expiring: Vec<OrderId>,
+        work_left: bool,
+    ) -> Self {
+        let set = |ids: Vec<InstrumentId>| ids.into_iter().collect();
+        Self {
+            timetables: set(timetables),
+            phases: set(phases),
+            expiring: expiring.into_iter().collect(),
+            work_left,
+            next_ns: 0,
         }
     }
 

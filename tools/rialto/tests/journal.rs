@@ -281,7 +281,10 @@ fn an_archived_journal_is_read_by_every_command() {
         &["journal", "tail", "run", "--no-follow", "--from", "500"],
     ];
     let before = commands.map(ask);
+    assert_eq!(code(&rialto(folder.path(), &["journal", "archive", "run"])), 3, "no snapshot, no archive");
+    let taken = json(&rialto(folder.path(), &["snapshot", "take", "run", "--json"]));
     let report = json(&rialto(folder.path(), &["journal", "archive", "run", "--json"]));
+    assert_eq!(report["snapshot"], taken["sequence"]);
     assert!(report["segments"].as_u64() > Some(4), "{report}");
     assert!(report["bytes_after"].as_u64() < report["bytes_before"].as_u64());
     assert!(!first_segment(folder.path(), "commands").exists());

@@ -180,6 +180,13 @@ impl House {
         }
     }
 
+    /// Lets a fair price begin at the last trade found at the start.
+    pub fn last_traded(&mut self, instrument: InstrumentId, price_ticks: PriceTicks) {
+        if let Some(fair) = self.fairs.iter_mut().find(|fair| fair.config.instrument == instrument) {
+            fair.last_trade = Some(price_ticks);
+        }
+    }
+
     /// Learns from one event. Give it every event in order, those of other sources and of earlier runs too.
     pub fn on_event(&mut self, event: Record<'_>) {
         match EventKind::from_code(event.header().kind) {

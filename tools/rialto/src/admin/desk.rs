@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use exchange::Exchange;
 use machine::Record;
 use protocol::{
     AccountCreated, AccountId, AccountStatus, AssetCreated, BustTrade, CancelReason, Deposit, EndDay,
@@ -14,7 +15,7 @@ use super::{AdminCommand, PhaseName, SideName};
 use crate::decimal::to_minor;
 use crate::operator::Wish;
 
-/// What the exchange has, by the names that people use; folded from events.
+/// What the exchange has, by the names that people use; asked of the machine, then folded from events.
 #[derive(Debug, Default)]
 pub struct Names {
     instruments: BTreeMap<String, InstrumentId>,
@@ -32,6 +33,19 @@ impl Names {
             EventKind::from_code(kind),
             Some(EventKind::AssetCreated | EventKind::InstrumentCreated | EventKind::AccountCreated)
         )
+    }
+
+    /// Of what a machine has.
+    pub fn of(machine: &Exchange) -> Self {
+        let instruments = machine.instruments().map(|it| (it.name.to_string(), it.instrument));
+        let assets = machine.assets().map(|it| (it.name.to_string(), (it.asset, it.scale)));
+        let accounts = machine.accounts().map(|(account, name)| (name.to_string(), account));
+        Self {
+            instruments: instruments.collect(),
+            assets: assets.collect(),
+            accounts: accounts.collect(),
+            sessions: BTreeMap::new(),
+        }
     }
 
     /// Folds one event.

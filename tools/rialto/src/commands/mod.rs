@@ -8,5 +8,6 @@ pub mod load;
 pub mod password;
 pub mod replay;
 pub mod serve;
+pub mod snapshot;
 pub mod state;
 pub mod top;

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use exchange::Exchange;
-use journal::{Difference, ReplayOptions, ReplayReport, StreamReader};
+use journal::{Difference, JournalError, ReplayOptions, ReplayReport, Replayed, StreamReader};
 use machine::Record;
+use protocol::Limits;
 use serde_json::json;
 
+use super::snapshot::tell_skipped;
 use crate::cli::{Moment, ReplayArgs};
 use crate::describe;
 use crate::folder;
@@ -18,11 +20,21 @@ use crate::output::{Failure, grouped, line, progress_bar};
 /// # Errors
 /// A difference, damage, or a folder that cannot be read.
 pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
-    let mut machine = folder::empty_exchange(&args.dir)?;
-    let (report, elapsed) = execute(&args.dir, &mut machine, args.until, args.json)?;
+    let (report, elapsed, from_snapshot) = match args.until {
+        Some(until) if !args.from_start => {
+            let past = rebuild(&args.dir, Some(until), args.json)?;
+            (past.replayed.report, past.elapsed, past.replayed.from_snapshot)
+        }
+        until => {
+            let mut machine = folder::empty_exchange(&args.dir)?;
+            let (report, elapsed) = execute(&args.dir, &mut machine, until, args.json)?;
+            (report, elapsed, None)
+        }
+    };
     let rate = report.commands as f64 / elapsed.as_secs_f64().max(1e-9);
     if args.json {
         line(json!({
+            "from_snapshot": from_snapshot,
             "commands": report.commands,
             "events": report.events,
             "event_bytes": report.event_bytes,
@@ -37,6 +49,9 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
             "commands_per_second": rate as u64,
         }));
     } else {
+        if let Some(sequence) = from_snapshot {
+            line(format!("from         the snapshot of sequence {sequence}"));
+        }
         print(&report, elapsed, rate);
     }
     match describe_difference(&report) {
@@ -55,13 +70,7 @@ pub fn execute(
     until: Option<Moment>,
     quiet: bool,
 ) -> Result<(ReplayReport, Duration), Failure> {
-    let mut options =
-        ReplayOptions { parameters: folder::parameters(machine.limits()).to_vec(), ..Default::default() };
-    match until {
-        Some(Moment::Sequence(sequence)) => options.up_to = sequence,
-        Some(Moment::Time(time_ns)) => options.until_ns = time_ns,
-        None => {}
-    }
+    let options = options(*machine.limits(), until);
     let bar = progress_bar(last_sequence(dir)?.min(options.up_to), "commands", quiet);
     bar.set_message("replaying");
     let start = Instant::now();
@@ -71,6 +80,76 @@ pub fn execute(
     Ok((report.map_err(Failure::system)?, elapsed))
 }
 
+fn options(limits: Limits, until: Option<Moment>) -> ReplayOptions {
+    let mut options =
+        ReplayOptions { parameters: folder::parameters(&limits).to_vec(), ..Default::default() };
+    match until {
+        Some(Moment::Sequence(sequence)) => options.up_to = sequence,
+        Some(Moment::Time(time_ns)) => options.until_ns = time_ns,
+        None => {}
+    }
+    options
+}
+
+/// An exchange as it was.
+pub struct Past {
+    /// The machine, and how it was got there.
+    pub replayed: Replayed<Exchange>,
+    /// How long that took.
+    pub elapsed: Duration,
+}
+
+/// Rebuilds the exchange of the journal in `dir` as it was at a moment, or is now, from the nearest snapshot. Says which
+/// snapshots are not used.
+///
+/// # Errors
+/// Damage, or a folder that cannot be read; differences are in the report.
+pub fn rebuild(dir: &Path, until: Option<Moment>, quiet: bool) -> Result<Past, Failure> {
+    let limits = folder::required_limits(dir)?;
+    let options = options(limits, until);
+    let bar = progress_bar(last_sequence(dir)?.min(options.up_to), "commands", quiet);
+    bar.set_message("replaying");
+    let start = Instant::now();
+    let mut make = || Exchange::new(limits).expect("limits that were checked");
+    let mut begun = false;
+    let replayed = journal::replay_from_snapshot(dir, &mut make, &options, &mut |progress| {
+        if !std::mem::replace(&mut begun, true) {
+            // The estimate is of what is left to execute.
+            bar.set_position(progress.first_sequence);
+            bar.reset_eta();
+        }
+        bar.set_position(progress.sequence);
+    });
+    let elapsed = start.elapsed();
+    bar.finish_and_clear();
+    let replayed = replayed.map_err(Failure::system)?;
+    tell_skipped(&replayed.skipped);
+    Ok(Past { replayed, elapsed })
+}
+
+/// Sequence of the last command whose events are all stored, from the last segments alone; 0 for none.
+///
+/// # Errors
+/// No events stream, or damage.
+pub fn last_event(dir: &Path) -> Result<u64, JournalError> {
+    let folder = dir.join(journal::EVENTS_FOLDER);
+    let mut reader = StreamReader::open(&folder)?;
+    reader.seek(last_segment(&folder))?;
+    let mut last = 0;
+    while let Some(event) = reader.next()? {
+        let sequence = event.header().sequence;
+        last = if event.is_last_event() { sequence } else { sequence - 1 };
+    }
+    Ok(last)
+}
+
+/// First sequence of the last segment, by its name; 1 where there is none.
+fn last_segment(folder: &Path) -> u64 {
+    let names = std::fs::read_dir(folder).into_iter().flatten();
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).max().unwrap_or(1)
+}
+
 /// Sequence of the last whole command, from the last segment alone.
 ///
 /// # Errors
@@ -78,10 +157,7 @@ pub fn execute(
 pub fn last_sequence(dir: &Path) -> Result<u64, Failure> {
     let folder = dir.join(journal::COMMANDS_FOLDER);
     let mut reader = StreamReader::open(&folder).map_err(Failure::system)?;
-    let names = std::fs::read_dir(&folder)
-        .map_err(Failure::system)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut last = names.filter_map(|name| name.strip_suffix(".seg")?.parse().ok()).max().unwrap_or(1);
+    let mut last = last_segment(&folder);
     reader.seek(last).map_err(Failure::system)?;
     while let Some(record) = reader.next().map_err(Failure::system)? {
         last = record.header().sequence;

@@ -1,5 +1,7 @@
 //! `rialto serve`: the exchange, until a signal or an error ends it.
 
+mod ports;
+
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
@@ -9,13 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
-use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
-use journal::DataFolder;
-use machine::{Record, Source};
-use protocol::{AccountId, CreateAccount, Limits, Name};
-use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, Running, ThreadConfig};
-use simulator::house::{House, HouseConfig, HouseInstrument};
+use gateway::binary::BinaryGateway;
+use gateway::{Acceptor, GatewayAgent, Notice};
+use journal::{DataFolder, Stage};
+use machine::{Projection, Record, Source};
+use protocol::{AccountId, CreateAccount, Limits, Name, Side};
+use sequencer::{Clock, IdleStrategy, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
 use crate::agents::{HouseAgent, OperatorAgent};
@@ -26,26 +30,18 @@ use crate::folder;
 use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, line, progress_bar};
+use crate::ports_config::BinaryPort;
+use crate::snapshots::Snapshotter;
+use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
 
-/// Gateway number of the FIX port.
-const FIX_GATEWAY: u16 = 1;
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
-/// Gateway number of the port for market data alone; it sends no commands.
-const MARKET_DATA_GATEWAY: u16 = 3;
 /// Minor units of every asset that a house account starts with.
 const HOUSE_DEPOSIT_MINOR: i64 = 1_000_000_000_000_000;
 /// Requests of people that may wait for the operator's agent.
 const ASKED: usize = 64;
 /// How often the main thread looks for signals and faults.
 const WATCH: Duration = Duration::from_millis(20);
-
-/// Where it listens.
-#[derive(Clone, Copy)]
-struct Addresses {
-    fix: std::net::SocketAddr,
-    market_data: Option<std::net::SocketAddr>,
-}
 
 /// Runs the command.
 ///
@@ -54,24 +50,33 @@ struct Addresses {
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = configuration(args)?;
     let stop = stop_signals()?;
+    let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config, &limits)).map_err(Failure::usage)?;
-    let address = acceptor.local_addr().map_err(Failure::system)?;
+    let acceptor = Acceptor::open(fix_config(&config, &limits, tls.as_ref())).map_err(Failure::usage)?;
     let market_data = market_data_config(&config, &limits).map(Acceptor::open).transpose();
     let market_data = market_data.map_err(Failure::usage)?;
-    let market_data_address = market_data.as_ref().map(Acceptor::local_addr).transpose();
-    let addresses = Addresses { fix: address, market_data: market_data_address.map_err(Failure::system)? };
-    let mut edges = Edges { acceptor, market_data, house: None, known: Known::default(), failure: None };
-    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo));
+    let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
+    let binary = binary.map_err(Failure::usage)?;
+    let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
+    let (known, unused) = Known::load(&config.data);
+    if let Some(reason) = unused {
+        eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
+    }
+    let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
     let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
+    let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
     let admin = admin::server::start(&config.data, names, wishes, clock.clone());
     let admin = admin.map_err(|error| Failure::system(format!("operator's socket: {error}")))?;
-    let outcome = announce_when_ready(&running, &status, &config, addresses, &stop)
-        .and_then(|()| watch(&running, &status, &stop));
+    let on = config.snapshots.is_on();
+    let snapshotter =
+        on.then(|| Snapshotter::start(&config.data, limits, config.snapshots, known)).transpose()?;
+    let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
+        .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
         line("stopping: clients are logged out, the journal is synced");
     }
@@ -79,6 +84,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let report = running.shutdown().map_err(Failure::system);
     outcome?;
     let report = report?;
+    if let Some(snapshotter) = snapshotter {
+        snapshotter.stop();
+    }
     line(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
     Ok(())
 }
@@ -94,6 +102,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if let Some(bind) = args.market_data_bind {
         config.market_data.bind = Some(bind);
+    }
+    if let Some(bind) = args.binary_bind {
+        config.binary.get_or_insert_with(|| BinaryPort::at(bind)).bind = bind;
     }
     if let Some(durability) = args.durability {
         config.durability = durability;
@@ -149,35 +160,31 @@ fn limits_in_force(config: &Config) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn fix_config(config: &Config, limits: &Limits) -> GatewayConfig {
-    let store = config.data.join("fix-sessions");
-    let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
-    gateway.firms.clone_from(&config.firms);
-    gateway.limits.clone_from(&config.gateway);
-    gateway.passwords_path = Some(config.data.join("fix-passwords"));
-    gateway.audit_path = Some(config.data.join("fix-logons.log"));
-    gateway.target_comp_id.clone_from(&config.target_comp_id);
-    let offered = config.market_data.enabled && config.market_data.bind.is_none();
-    gateway.market = offered.then(|| config.market_data.settings(limits));
-    gateway
+/// The house, with the orders that its maker has in the books.
+fn house(config: &Config, demo: Demo, machine: &Exchange) -> House {
+    let mut house = new_house(config, demo);
+    for it in &config.instruments {
+        if let Some(ticks) = machine.last_trade_ticks(it.instrument) {
+            house.last_traded(it.instrument, ticks);
+        }
+        for side in [Side::Buy, Side::Sell] {
+            for order in machine.orders(it.instrument, side) {
+                let quote = Quote {
+                    account: order.account,
+                    instrument: order.instrument,
+                    side,
+                    price_ticks: order.price_ticks,
+                    leaves_lots: order.leaves_lots,
+                    filled_lots: order.filled_lots,
+                };
+                house.adopt(order.order_id, quote);
+            }
+        }
+    }
+    house
 }
 
-/// The port for market data alone, if there is to be one: the same users, with sessions of their own.
-fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
-    let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
-    let mut gateway = fix_config(config, limits);
-    gateway.gateway = MARKET_DATA_GATEWAY;
-    gateway.bind = bind;
-    gateway.store_path = config.data.join("fix-market-data");
-    gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
-    gateway.order_entry = false;
-    // The TLS port is the order port's; one cannot be bound twice.
-    gateway.tls = None;
-    gateway.market = Some(config.market_data.settings(limits));
-    Some(gateway)
-}
-
-fn house(config: &Config, demo: Demo) -> House {
+fn new_house(config: &Config, demo: Demo) -> House {
     let instruments = config.instruments.iter().map(|it| {
         let fair_ticks = if it.reference_price_ticks > 0 { it.reference_price_ticks } else { 10_000 };
         HouseInstrument {
@@ -204,19 +211,29 @@ fn house(config: &Config, demo: Demo) -> House {
 struct Edges {
     acceptor: Acceptor,
     market_data: Option<Acceptor>,
+    binary: Option<Acceptor<BinaryGateway>>,
     house: Option<House>,
     known: Known,
     failure: Option<std::io::Error>,
 }
 
 impl Edges {
+    /// The last sequence that all of them have applied: later events must be shown to them. Market data is built from the
+    /// machine's state, see [`Edges::seed_market`].
+    fn applied_sequence(&self) -> u64 {
+        let binary = self.binary.as_ref().map_or(u64::MAX, |binary| binary.gateway().applied_sequence());
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence()).min(binary)
+    }
+
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
         self.known.apply(event);
-        if let Some(house) = &mut self.house {
-            house.on_event(event);
-        }
         let outcome = self.acceptors().try_for_each(|acceptor| acceptor.on_event(event, now_ns));
         if let Err(error) = outcome {
+            self.failure.get_or_insert(error);
+        }
+        if let Some(binary) = &mut self.binary
+            && let Err(error) = binary.on_event(event, now_ns)
+        {
             self.failure.get_or_insert(error);
         }
     }
@@ -240,7 +257,7 @@ impl Edges {
     }
 }
 
-/// Re-executes the journal and shows its events to the edges.
+/// Rebuilds the machine from the newest snapshot and what came after it, and shows the edges the events that they lack.
 fn recover(
     data: DataFolder,
     config: &Config,
@@ -251,17 +268,30 @@ fn recover(
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
     let hash_seed = RandomState::new().build_hasher().finish();
-    let machine = Exchange::with_hash_seed(limits, hash_seed).map_err(Failure::usage)?;
+    exchange::check_limits(&limits).map_err(Failure::usage)?;
+    let mut make = || Exchange::with_hash_seed(limits, hash_seed).expect("limits that were checked");
     let bar = progress_bar(0, "commands", false);
     bar.set_message("recovering");
     let now_ns = clock.now_ns();
-    let pipeline = Pipeline::open_on(
+    let events_from = edges.applied_sequence();
+    let mut stage = None;
+    let pipeline = Pipeline::open_from_snapshot(
         data,
         pipeline_config(config, &limits)?,
-        machine,
+        &mut make,
+        events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
-            bar.set_length(progress.last_sequence);
+            if stage.replace(progress.stage) != Some(progress.stage) {
+                bar.set_message(match progress.stage {
+                    Stage::Events => "reading events",
+                    Stage::Commands => "executing",
+                });
+                bar.set_length(progress.last_sequence);
+                bar.set_position(progress.first_sequence);
+                // The estimate is of this stage alone.
+                bar.reset_eta();
+            }
             bar.set_position(progress.sequence);
         },
     );
@@ -272,6 +302,27 @@ fn recover(
     }
     edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
+    let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
+    if known > last {
+        return Err(Failure::system(format!(
+            "{folder}/operator.checkpoint is of sequence {known}, but the commands end at {last}: it belongs to another \
+             journal; remove it, and it is made anew"
+        )));
+    }
+    tell_recovered(recovered, &folder, config);
+    Ok(pipeline)
+}
+
+/// Says what was found and from where it was rebuilt.
+fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
+    tell_skipped(&recovered.skipped);
+    if let Some(sequence) = recovered.from_snapshot {
+        line(format!(
+            "started from the snapshot of sequence {}, {} commands before the end",
+            grouped(sequence),
+            grouped(recovered.last_sequence - sequence)
+        ));
+    }
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
@@ -286,7 +337,6 @@ fn recover(
         recovered.state_hash,
         config.durability.name()
     ));
-    Ok(pipeline)
 }
 
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
@@ -295,10 +345,14 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
     folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
-    let quick = IdleStrategy::default();
-    for (name, idle) in
-        [("gateway", quick), ("market_data", quick), ("house", patient), ("operator", patient)]
-    {
+    let prompt = IdleStrategy::default();
+    for (name, idle) in [
+        ("gateway", prompt),
+        ("market_data", prompt),
+        ("binary", prompt),
+        ("house", patient),
+        ("operator", patient),
+    ] {
         pipeline.threads.push(ThreadConfig { idle, ..ThreadConfig::new(name, &[]) });
     }
     for (name, wanted) in &config.threads {
@@ -339,14 +393,15 @@ fn start(
     config: &Config,
     clock: &Clock,
 ) -> Result<Started, Failure> {
-    let names = Arc::clone(&edges.known.names);
-    names.lock().unwrap_or_else(PoisonError::into_inner).sessions = sessions(config);
     let (wishes, warnings) = edges.known.missing(config, clock.now_ns());
     for warning in warnings {
         eprintln!("note: {warning}");
     }
     let operator = Operator::new(&edges.known, wishes, config, clock.now_ns());
-    let status = operator.status();
+    let (status, names) = (operator.status(), operator.names());
+    let mut named = Names::of(pipeline.machine());
+    named.sessions = sessions(config);
+    *names.lock().unwrap_or_else(PoisonError::into_inner) = named;
     let ingress = pipeline.ingress(operator::GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
     let (wishes, asked) = sync_channel(ASKED);
@@ -354,13 +409,19 @@ fn start(
     pipeline.add_agent("operator", Box::new(agent));
     let ingress = pipeline.ingress(FIX_GATEWAY).map_err(Failure::system)?;
     let events = pipeline.events().map_err(Failure::system)?;
-    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), Box::new(notify));
+    let agent = GatewayAgent::new(edges.acceptor, ingress, events, clock.clone(), notify("FIX"));
     let agent = agent.map_err(Failure::system)?;
     pipeline.add_agent("gateway", Box::new(agent));
     if let Some(acceptor) = edges.market_data {
         let events = pipeline.events().map_err(Failure::system)?;
-        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), Box::new(notify));
+        let agent = GatewayAgent::market_data(acceptor, events, clock.clone(), notify("market data"));
         pipeline.add_agent("market_data", Box::new(agent.map_err(Failure::system)?));
+    }
+    if let Some((acceptor, port)) = edges.binary.zip(config.binary.as_ref()) {
+        let ingress = pipeline.ingress(BINARY_GATEWAY).map_err(Failure::system)?;
+        let events = pipeline.events().map_err(Failure::system)?;
+        let agent = GatewayAgent::new(acceptor, ingress, events, clock.clone(), notify("binary"));
+        pipeline.add_agent(&port.thread, Box::new(agent.map_err(Failure::system)?));
     }
     if let Some(house) = edges.house {
         let ingress = pipeline.ingress(HOUSE_GATEWAY).map_err(Failure::system)?;
@@ -372,13 +433,15 @@ fn start(
     Ok(Started { running, status, wishes, names })
 }
 
-/// Writes what happened on a FIX connection to the log.
-fn notify(notice: &Notice) {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let time = describe::timestamp(now.as_nanos() as u64);
-    let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
-    let comp_id = notice.comp_id.as_deref().unwrap_or("-");
-    eprintln!("{time} FIX {peer} {comp_id}: {}", notice.text);
+/// Writes what happened on a connection to the log.
+fn notify(protocol: &'static str) -> Box<dyn FnMut(&Notice) + Send> {
+    Box::new(move |notice| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let time = describe::timestamp(now.as_nanos() as u64);
+        let peer = notice.peer.map_or_else(|| "-".to_string(), |peer| peer.to_string());
+        let name = notice.comp_id.as_deref().unwrap_or("-");
+        eprintln!("{time} {protocol} {peer} {name}: {}", notice.text);
+    })
 }
 
 /// Waits until what the configuration names exists, then tells how to reach the exchange.
@@ -386,7 +449,7 @@ fn announce_when_ready(
     running: &Running,
     status: &Status,
     config: &Config,
-    addresses: Addresses,
+    ports: &Ports,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     while !status.ready.load(Ordering::Acquire) && !stop.load(Ordering::Acquire) {
@@ -394,13 +457,13 @@ fn announce_when_ready(
         std::thread::sleep(Duration::from_millis(1));
     }
     check(running, status)?;
-    // Before the line that scripts wait for.
-    match addresses.market_data {
-        Some(address) => line(format!("market data over FIX listening on {address}")),
-        None if config.market_data.enabled => line("market data over FIX: on the FIX port"),
-        None => {}
+    for (what, address) in &ports.others {
+        line(format!("{what} listening on {address}"));
     }
-    line(format!("FIX listening on {}", addresses.fix));
+    line(format!("FIX listening on {}", ports.fix));
+    if config.market_data.enabled && config.market_data.bind.is_none() {
+        line("market data over FIX: on the same port");
+    }
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
     line(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
@@ -414,10 +477,11 @@ fn announce_when_ready(
     Ok(())
 }
 
-fn watch(running: &Running, status: &Status, stop: &AtomicBool) -> Result<(), Failure> {
+fn watch(running: &Running, status: &Status, stop: &AtomicBool, tls: Option<&Tls>) -> Result<(), Failure> {
     let mut full = false;
     while !stop.load(Ordering::Acquire) {
         check(running, status)?;
+        tls.into_iter().for_each(Tls::watch);
         if running.is_disk_full() != full {
             full = !full;
             eprintln!(

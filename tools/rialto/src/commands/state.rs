@@ -8,9 +8,8 @@ use marketdata::InstrumentReference;
 use protocol::{AccountId, CreateAsset, CreateInstrument, Name, OrderType, Side};
 use serde_json::{Value, json};
 
-use crate::cli::StateArgs;
+use crate::cli::{StateArgs, StateView};
 use crate::decimal::from_minor;
-use crate::folder;
 use crate::output::{Failure, line};
 
 /// Runs the command.
@@ -18,10 +17,30 @@ use crate::output::{Failure, line};
 /// # Errors
 /// No journal, or one whose replay fails.
 pub fn run(args: &StateArgs) -> Result<(), Failure> {
-    let mut machine = folder::empty_exchange(&args.dir)?;
-    super::replay::execute(&args.dir, &mut machine, args.at, args.json)?;
+    let past = super::replay::rebuild(&args.dir, args.at, args.json)?;
+    if let Some(difference) = super::replay::describe_difference(&past.replayed.report) {
+        return Err(Failure::check(difference));
+    }
+    let machine = past.replayed.machine;
+    if let Some(StateView::Book { symbol }) = &args.view {
+        let book = book(&machine, symbol)?;
+        if args.json {
+            line(book);
+        } else {
+            print_book(&book);
+        }
+        return Ok(());
+    }
+    let account = match args.view {
+        Some(StateView::Account { id }) => Some(id),
+        _ => args.account,
+    };
     let mut state = to_json(&machine);
-    keep_only(&mut state, args);
+    keep_only(&mut state, account, args.symbol.as_deref());
+    if account.is_some() && state["accounts"].as_array().is_none_or(Vec::is_empty) {
+        let (id, at) = (account.unwrap_or_default(), machine.applied_sequence());
+        return Err(Failure::usage(format!("there was no account {id} after command {at}")));
+    }
     if args.json {
         line(state);
     } else {
@@ -30,20 +49,84 @@ pub fn run(args: &StateArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Leaves out the accounts and orders that were not asked for.
-fn keep_only(state: &mut Value, args: &StateArgs) {
+/// Leaves out the accounts, positions and orders that were not asked for.
+fn keep_only(state: &mut Value, account: Option<u32>, symbol: Option<&str>) {
     let rows = |state: &mut Value, name: &str, wanted: &dyn Fn(&Value) -> bool| {
         if let Some(rows) = state[name].as_array_mut() {
             rows.retain(|row| wanted(row));
         }
     };
-    if let Some(account) = args.account {
-        for name in ["accounts", "orders"] {
+    if let Some(account) = account {
+        for name in ["accounts", "positions", "orders"] {
             rows(state, name, &|row| row["account"] == account);
         }
     }
-    if let Some(symbol) = &args.symbol {
-        rows(state, "orders", &|row| row["symbol"] == symbol.as_str());
+    if let Some(symbol) = symbol {
+        rows(state, "orders", &|row| row["symbol"] == symbol);
+    }
+}
+
+/// One instrument's price levels, best first, with its phase and last trade.
+fn book(machine: &Exchange, symbol: &str) -> Result<Value, Failure> {
+    let Some(it) = machine.instruments().find(|it| it.name.as_str() == symbol) else {
+        let known =
+            machine.instruments().map(|it| it.name.as_str().to_string()).collect::<Vec<_>>().join(", ");
+        let at = machine.applied_sequence();
+        return Err(Failure::usage(format!("there was no {symbol} after command {at}; there were: {known}")));
+    };
+    let assets = machine.assets().map(|asset| (asset.asset, *asset)).collect::<BTreeMap<_, _>>();
+    let reference = reference(it, &assets).ok_or_else(|| Failure::system("an instrument without assets"))?;
+    let price = |ticks: i64| {
+        reference.price_decimal(ticks).map_or_else(|_| format!("{ticks}t"), |price| price.to_string())
+    };
+    let side = |side: Side| {
+        let levels = machine.levels(it.instrument, side).map(|level| {
+            json!({
+                "price": price(level.price_ticks),
+                "quantity": reference.quantity_decimal(level.quantity_lots.into()).map(|it| it.to_string()).ok(),
+                "orders": level.orders,
+            })
+        });
+        levels.collect::<Vec<Value>>()
+    };
+    Ok(json!({
+        "last_sequence": machine.applied_sequence(),
+        "state_hash": format!("{:016x}", machine.state_hash()),
+        "symbol": symbol,
+        "phase": machine.phase(it.instrument).name(),
+        "last_price": machine.last_trade_ticks(it.instrument).map(price),
+        "bids": side(Side::Buy),
+        "asks": side(Side::Sell),
+    }))
+}
+
+fn print_book(book: &Value) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    line(format!(
+        "{} after command {}: {}, last price {}",
+        text(&book["symbol"]),
+        book["last_sequence"],
+        text(&book["phase"]),
+        book["last_price"].as_str().unwrap_or("none")
+    ));
+    line(format!(
+        "{:>6} {:>16} {:>16} | {:<16} {:<16} {:<6}",
+        "orders", "quantity", "bid", "ask", "quantity", "orders"
+    ));
+    let rows = |side: &str| book[side].as_array().map(Vec::as_slice).unwrap_or_default();
+    let (bids, asks) = (rows("bids"), rows("asks"));
+    for at in 0..bids.len().max(asks.len()) {
+        let cells = |row: Option<&Value>| {
+            row.map_or_else(Default::default, |row| {
+                ["orders", "quantity", "price"].map(|name| text(&row[name]))
+            })
+        };
+        let ([bid_orders, bid_quantity, bid], [ask_orders, ask_quantity, ask]) =
+            (cells(bids.get(at)), cells(asks.get(at)));
+        let row = format!(
+            "{bid_orders:>6} {bid_quantity:>16} {bid:>16} | {ask:<16} {ask_quantity:<16} {ask_orders:<6}"
+        );
+        line(row.trim_end());
     }
 }
 

@@ -11,7 +11,7 @@ pub struct File {
     pub path: String,
     /// Size in bytes.
     pub size: u64,
-    /// Content; `None` if it is not UTF-8.
+    /// Content; `None` if it is not UTF-8, or an input of a fuzzer, which may look like anything.
     pub text: Option<String>,
 }
 
@@ -75,7 +75,8 @@ impl File {
         if !kind.is_file() {
             return None;
         }
-        let text = fs::read(&full).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let read = || fs::read(&full).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = if path.contains("/fuzz/corpus/") { None } else { read() };
         Some(Self { path, size: kind.len(), text })
     }
 }

@@ -180,6 +180,9 @@ pub struct ExportArgs {
 Full segments become zstd files (any zstd unpacks them) and stay in their folder, readable by every command and by the
 exchange itself. Each is read back and compared before the original goes. May run beside the exchange.
 
+Only what lies under a snapshot is archived, so that a start never has to unpack it: the newest snapshot that holds is
+verified first (payload, state hash, place in the journal). `rialto snapshot take` makes one.
+
 Example:
   rialto journal archive data --keep 8")]
 pub struct ArchiveArgs {
