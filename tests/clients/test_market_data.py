@@ -234,6 +234,7 @@ def watching(*more):
         server.start()
         stack.callback(lambda: server.kill() if server.is_running() else None)
         own = [line for line in server.lines if line.startswith("market data over FIX listening on ")]
+        assert bool(own) == bool(more), server.lines
         port = int(own[0].rsplit(":", 1)[1]) if own else server.port
         # On a shared port a name can log on once only, so that the trader takes one of three.
         names = list(VERSIONS) if own else ["ALICE", "CAROL"]
