@@ -33,45 +33,51 @@ fn open(folder: &Path, zero_ahead_bytes: u32, sync_on_roll: bool) -> Result<Stre
     Ok(StreamWriter::open(folder, &identity, &options, Arc::new(DiskStorage))?.0)
 }
 
+/// Shows what a record cost: in the median batch, which a busy machine disturbs little, and in the mean.
+fn show(what: &str, count: usize, times: &mut [Duration]) {
+    times.sort_unstable();
+    let each = |time: Duration| time.as_nanos() as f64 / count as f64;
+    let mean = times.iter().sum::<Duration>() / times.len() as u32;
+    println!(
+        "{what}: {:6.1} ns per record in the median batch, {:6.1} in the mean, slowest batch {:?}",
+        each(times[times.len() / 2]),
+        each(mean),
+        times[times.len() - 1]
+    );
+}
+
 /// Appends without syncing.
 fn append(folder: &Path, count: usize, records: usize) -> Result<(), Failure> {
     let mut writer = open(folder, 0, false)?;
     let mut batch = Vec::new();
-    let (mut spent, mut slowest) = (Duration::ZERO, Duration::ZERO);
-    let batches = records / count;
-    for _ in 0..batches {
+    let mut times = Vec::new();
+    for _ in 0..records / count {
         fill(&mut batch, writer.last_sequence(), count);
         let start = Instant::now();
         writer.write_batch(&batch, 0)?;
-        let took = start.elapsed();
-        spent += took;
-        slowest = slowest.max(took);
+        times.push(start.elapsed());
     }
-    let each = spent.as_nanos() as f64 / (batches * count) as f64;
-    println!("append, batches of {count:5}: {each:6.1} ns per record, slowest batch {slowest:?}");
+    show(&format!("append, batches of {count:5}"), count, &mut times);
     Ok(())
 }
 
 /// Appends one record at a time; a frame is written when it is full.
 fn append_gathered(folder: &Path, records: usize) -> Result<(), Failure> {
+    // More than a frame, so that each part of the run has its writes.
+    const PART: usize = 4096;
     let mut writer = open(folder, 0, false)?;
     let mut batch = Vec::new();
-    let mut spent = Duration::ZERO;
-    let mut next = 0;
-    while next < records {
-        fill(&mut batch, writer.last_sequence(), 4096);
+    let mut times = Vec::new();
+    for _ in 0..records / PART {
+        fill(&mut batch, writer.last_sequence(), PART);
         let start = Instant::now();
         for record in batch.chunks(RECORD_BYTES) {
             writer.append(record, 0)?;
         }
-        spent += start.elapsed();
-        next += 4096;
+        times.push(start.elapsed());
     }
-    let start = Instant::now();
     writer.flush()?;
-    spent += start.elapsed();
-    let each = spent.as_nanos() as f64 / next as f64;
-    println!("append, one at a time, gathered: {each:6.1} ns per record");
+    show("append, one at a time, gathered", PART, &mut times);
     Ok(())
 }
 
@@ -113,10 +119,10 @@ fn read(folder: &Path) -> Result<(), Failure> {
 fn main() -> Result<(), Failure> {
     let base = std::env::args_os().nth(1).map(PathBuf::from).ok_or("give a folder on the disk to measure")?;
     let folder = tempfile::tempdir_in(&base)?;
-    append_gathered(folder.path(), 4_000_000)?;
+    append_gathered(folder.path(), 1_000_000)?;
     for count in [1, 16, 256, 1024, 4096] {
         let folder = tempfile::tempdir_in(&base)?;
-        append(folder.path(), count, 4_000_000.min(count * 40_000))?;
+        append(folder.path(), count, 1_000_000.min(count * 40_000))?;
         if count == 1024 {
             read(folder.path())?;
         }

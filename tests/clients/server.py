@@ -11,7 +11,8 @@ import threading
 import time
 import tomllib
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 300
+"""Only against a hang: a start reads the journal, and a busy machine takes its time."""
 LISTENING = "FIX listening on "
 
 

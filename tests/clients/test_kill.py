@@ -4,7 +4,8 @@ wholly or not at all.
 ALICE keeps resting orders on both sides, replaces and cancels them; BOB trades with them, immediate-or-cancel. After
 each kill the folder is read offline, the server is started again, both log on with their numbers and have the missed
 reports sent again. Then their own logs must give the exchange's orders and balances exactly, and each order's status
-by OrderStatusRequest must agree. RIALTO_SEED=N repeats a run, RIALTO_KILLS=N sets the cycles.
+by OrderStatusRequest must agree. RIALTO_SEED=N repeats a run, RIALTO_KILLS=N sets the cycles, of which each fifty begin with a
+new folder.
 """
 import os
 import random
@@ -19,6 +20,7 @@ from server import Server, ask, default_config, eventually, folder
 from wire import Session, cancel, new_order, replace, status
 
 CYCLES = int(os.environ.get("RIALTO_KILLS", "50"))
+FOLDER_CYCLES = 50
 MIDDLE = 60_000
 RESTING = 200
 IN_FLIGHT = 32
@@ -162,35 +164,50 @@ def check_status(order, report):
         assert report[39] == "8" or Decimal(report[14]) == order.filled, f"{order}, {report}"
 
 
+def kill_again_and_again(load, path, cycles):
+    """Kills the server on one data folder so many times; the seconds that each restart took, and requests in flight."""
+    restart_s = []
+    in_flight = 0
+    server = Server(path / "data")
+    try:
+        server.start()
+        for trader in load.traders.values():
+            trader.session.connect(server.port).logon()
+        for cycle in range(cycles):
+            load_until_killed(load, server)
+            in_flight += load.maker.waiting + load.taker.waiting
+            state = ask("state", server.data)
+            for name, trader in load.traders.items():
+                check_acknowledged(trader, state, ACCOUNTS[name])
+            replay = ask("replay", server.data)
+            assert replay["identical"] is True and replay["state_hash"] == state["state_hash"], replay
+            server = Server(path / "data", durability="disk" if cycle % 5 == 3 else "os")
+            started = time.monotonic()
+            server.start()
+            restart_s.append(time.monotonic() - started)
+            recover(load, server)
+            check_statuses(load)
+    finally:
+        if server.is_running():
+            server.kill()
+    return restart_s, in_flight
+
+
 def test_nothing_acknowledged_is_lost():
     seed = int(os.environ.get("RIALTO_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"    RIALTO_SEED={seed} RIALTO_KILLS={CYCLES}")
-    load = Load(seed)
-    restart_s = []
-    in_flight = 0
-    with folder() as path:
-        try:
-            server = Server(path / "data").start()
-            for trader in load.traders.values():
-                trader.session.connect(server.port).logon()
-            for cycle in range(CYCLES):
-                load_until_killed(load, server)
-                in_flight += load.maker.waiting + load.taker.waiting
-                state = ask("state", server.data)
-                for name, trader in load.traders.items():
-                    check_acknowledged(trader, state, ACCOUNTS[name])
-                replay = ask("replay", server.data)
-                assert replay["identical"] is True and replay["state_hash"] == state["state_hash"], replay
-                server = Server(path / "data", durability="disk" if cycle % 5 == 3 else "os")
-                started = time.monotonic()
-                server.start()
-                restart_s.append(time.monotonic() - started)
-                recover(load, server)
-                check_statuses(load)
-        finally:
-            if server.is_running():
-                server.kill()
-    counts = {name: trader.counts for name, trader in load.traders.items()}
-    print(f"    {load.count} requests, {counts}, {in_flight} in flight at kills, restart at most {max(restart_s):.2f} s")
-    assert load.maker.counts["trades"] > CYCLES, "the load did not trade: the test has shown nothing"
+    requests = trades = in_flight = 0
+    slowest_s = 0.0
+    # A new folder now and then: each restart and each check reads all of it, and a thousand cycles make it long.
+    for first in range(0, CYCLES, FOLDER_CYCLES):
+        load = Load(seed + first)
+        with folder() as path:
+            restart_s, waiting = kill_again_and_again(load, path, min(FOLDER_CYCLES, CYCLES - first))
+        requests += load.count
+        trades += load.maker.counts["trades"]
+        in_flight += waiting
+        slowest_s = max(slowest_s, *restart_s)
+        print(f"    {first + len(restart_s)} kills, {requests} requests, {trades} trades", flush=True)
+    print(f"    {in_flight} in flight at kills, restart at most {slowest_s:.2f} s")
+    assert trades > CYCLES, "the load did not trade: the test has shown nothing"
     assert in_flight > 0, "nothing was in flight at any kill: the test has shown nothing"

@@ -28,6 +28,8 @@ pub struct BinaryConfig {
     pub firms: BTreeMap<String, ThrottleLimits>,
     /// File that every attempt to log on is written to.
     pub audit_path: Option<PathBuf>,
+    /// File with the passwords that users have changed over FIX; it is looked at with every login.
+    pub passwords_path: Option<PathBuf>,
     /// Whether a session's orders are cancelled when its connection ends, however it ends.
     pub cancel_on_disconnect: bool,
     /// How long a session may be away before they are.
@@ -48,6 +50,7 @@ impl BinaryConfig {
             users,
             firms: BTreeMap::new(),
             audit_path: None,
+            passwords_path: None,
             cancel_on_disconnect: true,
             cancel_grace_ns: 0,
             limits: GatewayLimits::default(),

@@ -1,11 +1,13 @@
 //! From the first packet to the first event: who it is, from where it wants events, and how it gets to the present.
 
+use std::io;
+
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::replay::{Replay, Step};
 use super::wire::{LoginAccepted, LoginReject, LoginRequest, VERSION, packet, unpadded};
 use super::{BinaryGateway, REPLAY_AHEAD_BYTES, REPLAYS, Replaying, State};
-use crate::access::{Attempt, Work};
+use crate::access::{Attempt, ChangedPasswords, PasswordHash, Work};
 use crate::gateway::LinkId;
 
 /// Attempts kept until somebody writes them to the audit log.
@@ -46,9 +48,15 @@ impl BinaryGateway {
             let reason = "login while locked out after too many failures";
             return self.reject(link, &name, LoginReject::NotAuthorized, reason, now_ns);
         }
-        let users = &self.config.users;
-        let own = session.and_then(|session| users[session].password.clone());
-        let known = own.is_some();
+        let own = match session.map_or(Ok(None), |session| self.password_of(session)) {
+            Ok(own) => own,
+            Err(error) => {
+                self.notes.push(format!("a login was refused: {error}"));
+                let reason = "the changed passwords cannot be read";
+                return self.reject(link, &name, LoginReject::NotAuthorized, reason, now_ns);
+            }
+        };
+        let (known, users) = (own.is_some(), &self.config.users);
         // Any hash takes as long as the one that there is not.
         let any = || users.iter().find_map(|user| user.password.clone());
         let Some(hash) = own.or_else(any) else {
@@ -64,6 +72,15 @@ impl BinaryGateway {
         let session = session.filter(|_| known);
         let login = Box::new(Login { session, name, from: request.from_sequence.get() });
         self.link(link).state = State::Checking { ticket, login };
+    }
+
+    /// What a user's password must hash to: the one that it has changed it to, if it has.
+    fn password_of(&self, session: usize) -> io::Result<Option<PasswordHash>> {
+        let user = &self.config.users[session];
+        let Some(configured) = &user.password else { return Ok(None) };
+        let changed = self.config.passwords_path.as_deref().map(ChangedPasswords::open).transpose()?;
+        let current = |changed: ChangedPasswords| changed.current(&user.sender_comp_id, configured);
+        Ok(Some(changed.map_or_else(|| configured.clone(), current)))
     }
 
     /// The session with this name if it may come this way; `None` if there is no such name.

@@ -54,7 +54,6 @@ pub(super) fn dictionary(text: &str, version: Option<Version>) -> Dictionary {
         }
     }
     reader.add_ours(version, &mut messages);
-    reader.add_values();
     reader.finish(&header, &trailer, &messages)
 }
 
@@ -75,10 +74,19 @@ impl Reader {
         let (tag, set) = word.split_once(':').map_or((word, None), |(tag, set)| (tag, Some(set)));
         let tag: usize = tag.parse().expect("a tag");
         let set = set.map_or(NO_SET, |set| set.parse().expect("the number of a value set"));
+        let set = if tag == MD_ENTRY_TYPE && set != NO_SET { self.with_our_entry_types(set) } else { set };
         // What follows a count is checked by counting, whatever the old versions call its type.
         self.by_tag.resize(self.by_tag.len().max(tag + 1), 0);
         self.definitions.push(Definition { kind, set });
         self.by_tag[tag] = self.definitions.len() as u16;
+    }
+
+    /// Kinds of market data entries that older versions lack: what leans to one side in an auction (A), the volume (B) and
+    /// the price that an auction would come to (Q). The set that has them, too; members copy its number, so it must be
+    /// known before they are read.
+    fn with_our_entry_types(&mut self, set: u16) -> u16 {
+        self.sets.push(self.sets[usize::from(set)].clone().with(b"ABQ"));
+        self.sets.len() as u16 - 1
     }
 
     fn member(&self, tag: u16, group: u16, required: bool) -> Member {
@@ -136,18 +144,6 @@ impl Reader {
         let added = order.iter().filter(|it| ours::FIELDS.iter().any(|ours| ours.1 == u32::from(it.tag)));
         let group = &mut self.groups[usize::from(group.group)];
         *group = group.with(&added.copied().collect::<Vec<_>>());
-    }
-
-    /// Kinds of market data entries that older versions lack: what leans to one side in an auction (A), the volume (B) and
-    /// the price that an auction would come to (Q).
-    fn add_values(&mut self) {
-        let tag = self.by_tag.get(MD_ENTRY_TYPE).copied().unwrap_or(0);
-        let Some(at) = usize::from(tag).checked_sub(1) else { return };
-        let set = self.definitions[at].set;
-        if set != NO_SET {
-            self.sets.push(self.sets[usize::from(set)].clone().with(b"ABQ"));
-            self.definitions[at].set = self.sets.len() as u16 - 1;
-        }
     }
 
     fn finish(
@@ -228,5 +224,8 @@ mod tests {
             fix42.allows_value(269, b"Q") && fix42.allows_value(269, b"0") && !fix42.allows_value(269, b"C")
         );
         assert!(!fix42.allows_value(279, b"Q"), "another field's set");
+        let kinds = fix42.message(b"V").unwrap().find(267).unwrap();
+        let slot = fix42.groups[usize::from(kinds.group)].find(269).unwrap();
+        assert!(fix42.sets[usize::from(slot.set)].contains(slot.kind, b"Q"));
     }
 }

@@ -98,6 +98,11 @@ impl Gateway {
 
     /// Ends strangers that have had their time, and finds the sessions for which something is due.
     fn look_at_all(&mut self, now_ns: u64) {
+        for (index, client) in self.clients.iter().enumerate() {
+            if client.on_disconnect.is_due(now_ns) {
+                self.activity.clients.insert(index);
+            }
+        }
         for link in 0..self.links.len() {
             let Some(open) = &self.links[link] else { continue };
             match open.client {
@@ -110,11 +115,6 @@ impl Gateway {
                     self.close(link, "no Logon in time");
                 }
                 None => {}
-            }
-        }
-        for (client, it) in self.clients.iter().enumerate() {
-            if it.on_disconnect.is_due(now_ns) {
-                self.activity.clients.insert(client);
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct CancelOnDisconnect {
 }
 
 impl CancelOnDisconnect {
-    /// Whether the time to cancel has come.
+    /// Whether the orders are to be cancelled by now.
     pub(super) fn is_due(&self, now_ns: u64) -> bool {
         self.due_ns.is_some_and(|due_ns| due_ns <= now_ns)
     }
@@ -72,6 +72,8 @@ impl Gateway {
 
     /// A session has logged on: what was to be cancelled stays.
     pub(super) fn on_logged_on(&mut self, client: usize, policy: DisconnectPolicy) {
+        // Where no orders are entered there are none to cancel: those of the account are the order port's.
+        let policy = if self.config.order_entry { policy } else { DisconnectPolicy::default() };
         self.clients[client].on_disconnect = CancelOnDisconnect { policy, due_ns: None };
         self.store.cancels_after_ns_is(client, policy.on_drop.then_some(policy.grace_ns));
     }
@@ -94,6 +96,9 @@ impl Gateway {
 
     /// The session's orders go now, whatever its policy: it was sending too much.
     pub(super) fn cancel_at_once(&mut self, client: usize, now_ns: u64) {
+        if !self.config.order_entry {
+            return;
+        }
         self.clients[client].on_disconnect.due_ns = Some(now_ns);
         self.activity.clients.insert(client);
     }

@@ -38,7 +38,10 @@ impl Gateway {
             Proof::Password => {
                 self.next_ticket += 1;
                 let ticket = self.next_ticket;
-                let hash = self.config.users[client].password.clone().expect("checked by proof_of");
+                let Some(hash) = self.current_password(client) else {
+                    let reason = "Logon while the changed passwords cannot be read";
+                    return self.refuse_secret(link, client, message, reason, now_ns);
+                };
                 let password = message.get(tags::PASSWORD).unwrap_or_default().to_vec();
                 let work = Work { ticket, hash, password };
                 let taken = match message.get(tags::NEW_PASSWORD) {

@@ -167,11 +167,11 @@ pub struct Gateway {
     attempts: Vec<Attempt>,
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: Vec<Throttle>,
-    activity: Activity,
     /// Hashes of the configuration, by user: those in `config` may have been changed since.
     configured_passwords: Vec<Option<PasswordHash>>,
     changed_passwords: Option<ChangedPasswords>,
     changes: Vec<PendingChange>,
+    activity: Activity,
 }
 
 impl Gateway {
@@ -238,10 +238,10 @@ impl Gateway {
             lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
-            activity: Activity::default(),
             configured_passwords,
             changed_passwords,
             changes: Vec::new(),
+            activity: Activity::default(),
             config,
         })
     }
@@ -480,11 +480,11 @@ impl Gateway {
     /// Parts a link from its session, which keeps its state.
     fn detach(&mut self, link: LinkId, ending: Ending) {
         let Some(client) = self.link(link).client.take() else { return };
+        let ending = if self.shutting_down { Ending::Drop } else { ending };
+        self.on_gone(client, ending, self.now_ns);
         if let Some(market) = &mut self.market {
             market.drop_session(client);
         }
-        let ending = if self.shutting_down { Ending::Drop } else { ending };
-        self.on_gone(client, ending, self.now_ns);
         let session = &mut self.clients[client].session;
         let mut wire = std::mem::take(session.wire());
         if session.on_disconnect() {

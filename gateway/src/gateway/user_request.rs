@@ -1,7 +1,7 @@
 //! UserRequest (35=BE): a client changes its password, in a session or with its Logon.
 
 use super::Gateway;
-use crate::access::{PasswordHash, Work, same};
+use crate::access::{ChangedPasswords, PasswordHash, Work, same};
 use crate::fix::{Message, tags};
 
 /// A change that is being worked on, beside the gateway's own thread.
@@ -104,6 +104,9 @@ impl Gateway {
 
     /// Makes a new password the one that counts, now and after a restart. Whether that worked.
     pub(super) fn keep_password(&mut self, client: usize, hash: PasswordHash) -> bool {
+        if !self.config.order_entry {
+            return false;
+        }
         let (Some(file), Some(configured)) =
             (&mut self.changed_passwords, &self.configured_passwords[client])
         else {
@@ -117,7 +120,21 @@ impl Gateway {
         kept
     }
 
+    /// The hash that a user's password must have now. A gateway without orders changes none: it reads what the other one
+    /// has changed.
+    pub(super) fn current_password(&self, client: usize) -> Option<PasswordHash> {
+        let user = &self.config.users[client];
+        if self.config.order_entry {
+            return user.password.clone();
+        }
+        let configured = self.configured_passwords[client].as_ref()?;
+        let Some(path) = &self.config.passwords_path else { return Some(configured.clone()) };
+        // Without the file nobody can tell which password counts: none does.
+        Some(ChangedPasswords::open(path).ok()?.current(&user.sender_comp_id, configured))
+    }
+
     fn answer_user(&mut self, client: usize, request_id: &[u8], status: u64, text: &str, now_ns: u64) {
+        self.activity.clients.insert(client);
         self.counters.reports += 1;
         let username = self.config.users[client].username.clone();
         self.clients[client].session.send_application(b"BF", now_ns, &mut self.store, |writer| {

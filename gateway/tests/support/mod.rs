@@ -75,7 +75,8 @@ fn each_record(words: &[u64], mut take: impl FnMut(Record<'_>)) {
 }
 
 impl World {
-    /// BTC/USD with a tick of 0.01 and a lot of 0.001; ALICE and BOB with 1,000,000 USD and 100 BTC each.
+    /// BTC/USD with a tick of 0.01 and a lot of 0.001; ALICE and BOB, or whoever the users are, with 1,000,000 USD and
+    /// 100 BTC each.
     pub fn new() -> Self {
         Self::with_config(|_| {})
     }
@@ -118,8 +119,7 @@ impl World {
             name: name("BTC/USD"),
             ..CreateInstrument::default()
         });
-        for account in [2, 3] {
-            let account = AccountId(account);
+        for account in self.config.users.iter().map(|user| user.account).collect::<Vec<_>>() {
             self.operate(&CreateAccount { account, name: name("owner"), ..CreateAccount::default() });
             for (asset, amount_minor) in [(1, 100 * 100_000_000), (2, 1_000_000 * 100_000)] {
                 self.operate(&Deposit { amount_minor, account, asset, ..Deposit::default() });

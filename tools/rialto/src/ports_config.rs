@@ -98,6 +98,23 @@ impl BinaryPort {
 mod tests {
     use super::*;
 
+    /// The default's example of both, which is indented so that nobody takes it for a line to be used as it is: it names
+    /// files that are not there.
+    #[test]
+    fn the_example_of_the_default_is_valid() {
+        let (_, rest) = crate::config::DEFAULT.split_once("\n[fix]\n").unwrap();
+        let (part, _) = rest.split_once("\n[[assets]]\n").unwrap();
+        let example: Vec<&str> = part.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        #[derive(Deserialize)]
+        struct Example {
+            tls: FileTls,
+            binary: FileBinary,
+        }
+        let example: Example = toml::from_str(&example.join("\n")).unwrap();
+        assert!(example.tls.port().identity.client_ca.is_some());
+        assert_eq!(example.binary.port(true).unwrap().thread, BINARY_THREAD);
+    }
+
     fn binary(text: &str) -> FileBinary {
         toml::from_str(&format!("bind = '127.0.0.1:1'\n{text}")).unwrap()
     }

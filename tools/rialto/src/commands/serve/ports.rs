@@ -83,6 +83,7 @@ pub(super) fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<Binary
     binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     binary.firms.clone_from(&config.firms);
     binary.limits.clone_from(&config.gateway);
+    binary.passwords_path = Some(config.data.join("fix-passwords"));
     binary.audit_path = Some(config.data.join("binary-logons.log"));
     binary.cancel_on_disconnect = port.cancel_on_disconnect;
     binary.cancel_grace_ns = port.cancel_grace_ns;
