@@ -79,12 +79,11 @@ impl Market {
         AccountId(AccountId::FIRST_CLIENT.0 + nth * self.pairs() + pair)
     }
 
-    /// Plays everything that comes before the stream: assets, pairs, funded accounts, and the orders that fill the
-    /// books. Returns the generator's view of them.
+    /// Creates the assets and the pairs.
     ///
     /// # Panics
     /// If the exchange rejects a command.
-    pub fn stage(&self, exchange: &mut Exchange) -> Staged {
+    pub fn create_pairs(&self, exchange: &mut Exchange) -> Sender {
         let mut sender = Sender::new(exchange);
         for asset in 1..=2 * self.assets {
             let create = CreateAsset { asset, scale: 8, reserved: [0; 3], name: name("A") };
@@ -105,6 +104,16 @@ impl Market {
             };
             sender.send(exchange, &create);
         }
+        sender
+    }
+
+    /// Plays everything that comes before the stream: assets, pairs, funded accounts, and the orders that fill the
+    /// books. Returns the generator's view of them.
+    ///
+    /// # Panics
+    /// If the exchange rejects a command.
+    pub fn stage(&self, exchange: &mut Exchange) -> Staged {
+        let mut sender = self.create_pairs(exchange);
         for nth in 0..self.accounts / self.pairs() {
             for pair in 0..self.pairs() {
                 let account = self.account(pair, nth);
@@ -160,7 +169,7 @@ impl Market {
 }
 
 /// Sends commands that are made up on the way.
-struct Sender {
+pub struct Sender {
     command: EventBuffer,
     events: EventBuffer,
     sequence: u64,
