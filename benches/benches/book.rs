@@ -14,6 +14,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use orderbook::{Book, NaiveBook, OrderBook};
 use protocol::CreateInstrument;
 
+#[global_allocator]
+static ALLOCATOR: pages::HugePages = pages::HugePages;
+
 /// Known results: timed commands, fills, resting orders, sell levels, buy levels.
 const KNOWN: [(usize, u64, u32, usize, usize); 3] = [
     (3_000_000, 122_607, 1_020, 265, 253),

@@ -2,22 +2,23 @@
 //! (checks, wallet, fees, index of client order ids, book, events) on a single-pair stream.
 //!
 //! `RIALTO_WORKLOAD=/path/out.bin` plays a trace, and asserts its number of fills; without it a stream of the same
-//! shape is generated. Commands are records built beforehand, 100 bytes each in the mean, read once in order.
+//! shape is generated. Commands are records built beforehand, 100 bytes each in the mean, read once in order. Big tables lie
+//! on huge pages, as in the binary. Then single commands are timed, without looking ahead.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use benches::exchange_driver::{ClientIds, QUOTE, Stream, exchange, records};
+use benches::exchange_driver::{ClientIds, QUOTE, Stream, exchange, records, run};
+use benches::singles::quantiles;
 use benches::trace;
 use benches::workload::{Shape, Workload, generate};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use exchange::Exchange;
-use machine::{EventBuffer, StateMachine, step};
+use machine::{EventBuffer, StateMachine};
 use protocol::{AccountId, Side, Trade};
 
-/// Commands whose events stay in the buffer before it is cleared.
-const BATCH: usize = 64;
+#[global_allocator]
+static ALLOCATOR: pages::HugePages = pages::HugePages;
 
 /// Known results: timed commands, trades, resting orders, sell levels, buy levels.
 const KNOWN: [(usize, u64, u32, usize, usize); 3] = [
@@ -35,17 +36,6 @@ fn pass(workload: &Workload, stream: &Stream, staged: usize) -> (Duration, Excha
     let start = Instant::now();
     run(&mut exchange, stream, warm..stream.len(), &mut events);
     (start.elapsed(), exchange)
-}
-
-fn run(exchange: &mut Exchange, stream: &Stream, numbers: std::ops::Range<usize>, events: &mut EventBuffer) {
-    let most = exchange.max_event_bytes();
-    for number in numbers {
-        if number % BATCH == 0 || events.free_bytes() < most {
-            black_box(events.bytes());
-            events.clear();
-        }
-        step(exchange, stream.get(number), events);
-    }
 }
 
 /// Checks an untimed pass against the trace's own count and, where known, the book at its end.
@@ -90,7 +80,20 @@ fn machine_bench(criterion: &mut Criterion) {
             bencher.iter_custom(|passes| (0..passes).map(|_| pass(&workload, &stream, staged).0).sum());
         });
         group.finish();
+        singles(&workload, &stream, staged);
     }
+}
+
+/// Prints how long single commands take, without looking ahead.
+fn singles(workload: &Workload, stream: &Stream, staged: usize) {
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let mut exchange = exchange(workload);
+    let mut events = EventBuffer::with_capacity(exchange.max_event_bytes() * 2);
+    let warm = staged + workload.fill;
+    run(&mut exchange, stream, 0..warm, &mut events);
+    println!("    {}", quantiles(&mut exchange, stream, warm..stream.len()));
 }
 
 criterion_group!(benches, machine_bench);

@@ -8,17 +8,15 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use benches::exchange_driver::Stream;
+use benches::exchange_driver::{Stream, run};
 use benches::pairs::Market;
+use benches::singles::quantiles;
 use exchange::Exchange;
-use machine::{EventBuffer, StateMachine, step};
-use testkit::{CountingAllocator, allocated_bytes, allocations};
+use machine::{EventBuffer, StateMachine};
+use testkit::{CountingOver, allocated_bytes, allocations};
 
 #[global_allocator]
-static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-/// Commands whose events stay in the buffer before it is cleared.
-const BATCH: usize = 64;
+static ALLOCATOR: CountingOver<pages::HugePages> = CountingOver(pages::HugePages);
 
 /// Passes of which the fastest and the median are shown.
 const PASSES: usize = 5;
@@ -101,35 +99,17 @@ fn mean(market: &Market, stream: &Stream) -> u64 {
     let mut events = EventBuffer::with_capacity(most * 2);
     let before = allocations();
     let begun = Instant::now();
-    for number in 0..stream.len() {
-        if number % BATCH == 0 || events.free_bytes() < most {
-            black_box(events.bytes());
-            events.clear();
-        }
-        step(&mut exchange, stream.get(number), &mut events);
-    }
+    run(&mut exchange, stream, 0..stream.len(), &mut events);
     let took = begun.elapsed();
     assert_eq!(allocations(), before, "a command allocated");
     assert!(exchange.counts().trades > 0, "the stream trades");
     took.as_nanos() as u64 / stream.len() as u64
 }
 
-/// Times each command by itself; reading the clock is part of every figure.
+/// Times each command by itself, without looking ahead.
 fn singles(market: &Market, stream: &Stream) {
     let mut exchange = staged(market);
-    let mut events = EventBuffer::with_capacity(exchange.max_event_bytes());
-    let mut times: Vec<u32> = vec![0; stream.len()];
-    for (number, time) in times.iter_mut().enumerate() {
-        let record = stream.get(number);
-        let begun = Instant::now();
-        events.clear();
-        step(&mut exchange, record, &mut events);
-        *time = begun.elapsed().as_nanos() as u32;
-    }
-    times.sort_unstable();
-    let at = |millionths: usize| times[(times.len() - 1) * millionths / 1_000_000];
-    let (p50, p99, p999) = (at(500_000), at(990_000), at(999_000));
-    println!("  single commands in ns: p50 {p50}, p99 {p99}, p99.9 {p999}, max {}", at(1_000_000));
+    println!("  {}", quantiles(&mut exchange, stream, 0..stream.len()));
 }
 
 /// What the process has in memory, in KiB.

@@ -1,8 +1,11 @@
 //! The workload as the exchange's own command records: assets, an instrument with fees and funded accounts first, then the
 //! stream, with the order ids that the exchange will give (they are deterministic, and learned by running it once).
 
+use std::hint::black_box;
+use std::ops::Range;
+
 use exchange::Exchange;
-use machine::{Body, Context, EventBuffer, HEADER_LENGTH, Record, StateMachine, step, stride};
+use machine::{Body, Context, EventBuffer, HEADER_LENGTH, MOST_AHEAD, Record, StateMachine, step, stride};
 use protocol::{
     AccountId, CancelOrder, ClientOrderId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits,
     Name, NewOrder, OrderAccepted, OrderId, OrderType, Rejected, ReplaceOrder, SelfTradePrevention,
@@ -173,6 +176,33 @@ pub fn records(workload: &Workload, client_ids: ClientIds) -> (Stream, usize) {
         }
     }
     (stream, staged)
+}
+
+/// Commands whose events stay in the buffer before it is cleared.
+const BATCH: usize = 64;
+
+/// Applies the records of a range as the engine's agent does: the machine looks at some ahead, then takes them one by one.
+///
+/// # Panics
+/// If the range is beyond the stream, or the machine breaks its contract.
+pub fn run(exchange: &mut Exchange, stream: &Stream, numbers: Range<usize>, events: &mut EventBuffer) {
+    let most = exchange.max_event_bytes();
+    let mut ended = 0;
+    for start in numbers.clone().step_by(MOST_AHEAD) {
+        let mut ahead = [stream.get(start); MOST_AHEAD];
+        let count = MOST_AHEAD.min(numbers.end - start);
+        let ahead = &mut ahead[..count];
+        ahead.iter_mut().zip(start..).for_each(|(place, number)| *place = stream.get(number));
+        exchange.look_ahead(ahead);
+        for &command in &*ahead {
+            if ended % BATCH == 0 || events.free_bytes() < most {
+                black_box(events.bytes());
+                events.clear();
+            }
+            step(exchange, command, events);
+            ended += 1;
+        }
+    }
 }
 
 fn play(exchange: &mut Exchange, stream: &Stream, number: usize, events: &mut EventBuffer) {

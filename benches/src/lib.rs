@@ -3,5 +3,6 @@
 pub mod book_driver;
 pub mod exchange_driver;
 pub mod pairs;
+pub mod singles;
 pub mod trace;
 pub mod workload;

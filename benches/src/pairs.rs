@@ -79,8 +79,7 @@ impl Market {
         AccountId(AccountId::FIRST_CLIENT.0 + nth * self.pairs() + pair)
     }
 
-    /// Plays everything that comes before the stream: assets, pairs, funded accounts, and the orders that fill the
-    /// books. Returns the generator's view of them.
+    /// Creates the assets and the pairs.
     ///
     /// # Panics
     /// If the exchange rejects a command.
@@ -127,7 +126,19 @@ impl Market {
         }
     }
 
-    fn stage_seen(&self, exchange: &mut Exchange, seen: &mut dyn FnMut(&[u8], &[u8])) -> Staged {
+    /// Creates the assets and the pairs alone.
+    ///
+    /// # Panics
+    /// If the exchange rejects a command.
+    pub fn create_pairs(&self, exchange: &mut Exchange) {
+        self.create_pairs_seen(exchange, &mut |_, _| {});
+    }
+
+    fn create_pairs_seen<'a>(
+        &self,
+        exchange: &mut Exchange,
+        seen: &'a mut dyn FnMut(&[u8], &[u8]),
+    ) -> Sender<'a> {
         let mut sender = Sender::new(exchange, seen);
         for asset in 1..=2 * self.assets {
             let create = CreateAsset { asset, scale: 8, reserved: [0; 3], name: name("A") };
@@ -148,6 +159,11 @@ impl Market {
             };
             sender.send(exchange, &create);
         }
+        sender
+    }
+
+    fn stage_seen(&self, exchange: &mut Exchange, seen: &mut dyn FnMut(&[u8], &[u8])) -> Staged {
+        let mut sender = self.create_pairs_seen(exchange, seen);
         for nth in 0..self.accounts / self.pairs() {
             for pair in 0..self.pairs() {
                 let account = self.account(pair, nth);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use machine::{EventBuffer, StateMachine};
+use machine::{EventBuffer, MOST_AHEAD, Record, StateMachine, stride};
 
 use crate::agent::{Agent, AgentError, Fault};
 use crate::gate::Gate;
@@ -88,21 +88,57 @@ impl<M: StateMachine> EngineAgent<M> {
 
     /// Applies up to a batch of commands, as long as their events are sure to fit the buffer.
     fn apply(&mut self) -> Result<usize, AgentError> {
-        let Self { machine, commands, buffer, last_sequence, commands_per_cycle, .. } = self;
-        let mut gap = None;
-        let applied = commands.poll_while(*commands_per_cycle, |command| {
+        let mut applied = 0;
+        while applied < self.commands_per_cycle {
+            match self.apply_few(MOST_AHEAD.min(self.commands_per_cycle - applied))? {
+                0 => break,
+                few => applied += few,
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Applies up to `most` commands, at most [`MOST_AHEAD`], that the machine has looked at together.
+    fn apply_few(&mut self, most: usize) -> Result<usize, AgentError> {
+        let Self { machine, commands, buffer, last_sequence, .. } = self;
+        let mut seen = 0;
+        let mut rest = commands.peek_while(usize::MAX, |_| {
+            seen += 1;
+            seen <= most
+        })?;
+        if rest.is_empty() {
+            return Ok(0);
+        }
+        let parse =
+            |bytes| Record::parse(bytes).map_err(|error| AgentError::new(format_args!("command: {error}")));
+        let mut ahead = [parse(rest)?; MOST_AHEAD];
+        let mut found = 0;
+        for place in &mut ahead {
+            if rest.is_empty() {
+                break;
+            }
+            *place = parse(rest)?;
+            rest = rest.get(stride(place.header().length as usize)..).unwrap_or_default();
+            found += 1;
+        }
+        let ahead = ahead.get(..found).unwrap_or_default();
+        machine.look_ahead(ahead);
+        let (mut applied, mut bytes, mut gap) = (0, 0, None);
+        for &command in ahead {
             let sequence = command.header().sequence;
             if sequence != *last_sequence + 1 {
                 gap = Some(sequence);
-                return false;
+                break;
             }
             if buffer.free_bytes() < machine.max_event_bytes() {
-                return false;
+                break;
             }
             machine::step(machine, command, buffer);
             *last_sequence = sequence;
-            true
-        })?;
+            applied += 1;
+            bytes += stride(command.header().length as usize);
+        }
+        commands.advance(bytes);
         match gap {
             None => Ok(applied),
             Some(sequence) => Err(AgentError::new(format_args!(

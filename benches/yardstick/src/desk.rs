@@ -1,5 +1,7 @@
 //! A book with its orders found by their client's ids, and reports of what happens.
 
+use std::hint::black_box;
+
 use orderbook::{Book, MatchSink, Order, OrderBook, OrderTable, Stop, Taker};
 use protocol::{
     AccountId, CreateInstrument, MAX_PRICE_TICKS, NewOrder, OrderId, PriceTicks, QuantityLots,
@@ -85,7 +87,7 @@ impl<O: Outlet> Desk<O> {
     /// An empty book that reports to `outlet`.
     pub fn new(outlet: O) -> Self {
         Self {
-            book: OrderBook::new(&CreateInstrument { ladder_levels: 1 << 16, ..CreateInstrument::default() }),
+            book: OrderBook::new(&CreateInstrument { ladder_levels: 1 << 17, ..CreateInstrument::default() }),
             table: OrderTable::with_capacity(ORDERS),
             index: Index::default(),
             outlet,
@@ -104,6 +106,9 @@ impl<O: Outlet> Desk<O> {
     #[inline]
     pub fn new_order(&mut self, message: &NewOrderMessage) {
         let &NewOrderMessage { order_id, sequence, price_ticks, quantity, side, immediate, .. } = message;
+        assert!((1..=MAX_PRICE_TICKS).contains(&price_ticks), "out of range");
+        // Its level is what it waits for: the sooner asked for, the better.
+        black_box(self.book.glance_at_level(side_of(side), price_ticks));
         self.acknowledge(ReportKind::OrderAck, sequence, order_id, side, price_ticks, quantity);
         let side = side_of(side);
         let wish = Wish { order_id, sequence, side, price_ticks, quantity };
@@ -178,9 +183,8 @@ impl<O: Outlet> Desk<O> {
         if !(1..=MAX_PRICE_TICKS).contains(&price_ticks) {
             return 0;
         }
-        let queue = self.book.queue(&self.table, side_of(side), price_ticks);
-        let leaves = queue.map(|slot| self.table.get(slot).expect("a queue names live orders").leaves_lots);
-        leaves.sum::<QuantityLots>() as u64
+        let level = self.book.level(&self.table, side_of(side), price_ticks);
+        level.map_or(0, |level| level.quantity_lots as u64)
     }
 
     /// Place in the index and slot of a resting order.

@@ -8,11 +8,14 @@ const EMPTY: u64 = u64::MAX;
 /// Places at the start.
 const FIRST_PLACES: usize = 1 << 16;
 
+/// Ids that follow each other and lie side by side.
+const GROUP: u32 = 8;
+
 /// Slots by client id.
 pub struct Index {
     /// Lowest 32 bits of the id, then the slot; a power of two of them, at most half used.
     places: Vec<u64>,
-    /// How far a hash is shifted down to a place.
+    /// How far a hash is shifted down to a group of places.
     shift: u32,
     used: usize,
 }
@@ -24,15 +27,21 @@ fn slot_of(entry: u64) -> u32 {
 
 impl Default for Index {
     fn default() -> Self {
-        Self { places: vec![EMPTY; FIRST_PLACES], shift: 64 - FIRST_PLACES.ilog2(), used: 0 }
+        Self {
+            places: vec![EMPTY; FIRST_PLACES],
+            shift: 64 - (FIRST_PLACES / GROUP as usize).ilog2(),
+            used: 0,
+        }
     }
 }
 
 impl Index {
-    /// Where a tag's search starts: Fibonacci hashing (Knuth, volume 3, 6.4).
+    /// Where a tag's search starts: Fibonacci hashing (Knuth, volume 3, 6.4) of groups of eight, which are a cache line.
+    /// Clients count their orders, and most are cancelled soon after they came: their entries are then on few lines.
     #[inline(always)]
     fn home(&self, tag: u32) -> usize {
-        (u64::from(tag).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+        let group = u64::from(tag / GROUP).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
+        group as usize * GROUP as usize + (tag % GROUP) as usize
     }
 
     /// Place and slot of the entry of an id that `is_it` confirms: ids that agree in 32 bits share a tag.

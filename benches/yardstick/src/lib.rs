@@ -5,6 +5,10 @@
 //! around it: finding an order by its client's id, and telling what happened. Nothing of the benchmark is in this
 //! repository; `README.md` says how to run it.
 
+/// As in the exchange's binary.
+#[global_allocator]
+static ALLOCATOR: pages::HugePages = pages::HugePages;
+
 mod abi;
 pub mod desk;
 pub mod index;

@@ -7,28 +7,67 @@ use orderbook::OrderTable;
 use protocol::{AccountId, ClientOrderId};
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
-/// Open addressing with linear probing and backward-shift deletion, half empty at least, reserved once.
+/// Buckets of one cache line each: seven entries, and a count of those that found their bucket full and lie behind it.
 ///
-/// An entry is 8 bytes: 32 bits of hash, and the cell that holds account and id, plus 1; 0 marks an empty one. A live
-/// order's cell is its slot; the cells behind those are a ring of the ids of ended orders. So an order that ends only
-/// changes its entry's cell where it stands, and one probe sees live and recent ids alike. The order keeps its hash
-/// (`Order::client_index`), so that ending it hashes nothing; looking up reads a cell only where the hashes agree. No
-/// outcome depends on the hash: it decides where entries lie, never what is found.
+/// An entry is 8 bytes: 32 bits of hash, and what has the id; 0 marks an empty one. For a live order that is its slot,
+/// for an ended one the position of its end in the one order of ends. So an order that ends only changes its entry
+/// where it stands, and one line shows live and recent ids alike. An entry whose position has left the window counts
+/// for nothing: it is overwritten when its place is wanted, and nobody goes to a cold line to remove it. A cursor
+/// passes over all buckets before positions, kept modulo 2^31, could come round.
+///
+/// Accounts and ids lie apart, a live order's by its slot and those of the window in a ring behind them; looking up reads
+/// one only where the hashes agree. The order keeps its hash (`Order::client_index`), so that ending it hashes nothing.
+/// No outcome depends on the hash: it decides where entries lie, never what is found.
 pub(crate) struct ClientIndex {
-    /// Plain integers: a vector of them comes zeroed from the system and costs nothing until it is used.
-    entries: Vec<u64>,
+    buckets: Vec<Bucket>,
     /// By slot, meaningless for orders without an id; then the ring.
     cells: Vec<Cell>,
     /// Cells of live orders: the ring begins behind them.
     slots: u32,
-    /// Hashes of the ring's ids, by place in it; [`NO_CLIENT_ID`] where it has not been filled yet.
-    recent_hashes: Vec<u32>,
-    /// Where in the ring the next id goes: the oldest one's place.
+    /// Places of the ring.
+    recent: u32,
+    /// Ids that have been remembered so far: the next one's position.
+    ended: u64,
+    /// Where in the ring the next id goes: its position modulo `recent`.
     next_recent: u32,
+    /// The bucket that the cursor comes to next.
+    swept: usize,
     /// Live orders indexed.
     live: usize,
     /// Mixed into every hash, so that a client who does not know it cannot make its ids collide.
     seed: u64,
+}
+
+/// Entries of a bucket.
+const PLACES: usize = 7;
+
+/// Cells for each bucket: four of seven places are used when all tables are full.
+const CELLS_PER_BUCKET: usize = 4;
+
+/// Marks an entry of the window; the lower bits are its position modulo 2^31. Without it they are a slot + 1.
+const ENDED: u32 = 1 << 31;
+
+/// Ends after which the cursor cleans one bucket. With at most 2^25 cells it has passed them all after 2^29 ends.
+const ENDS_PER_SWEPT_BUCKET: u64 = 64;
+
+/// One cache line of entries.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, FromZeros)]
+struct Bucket {
+    /// Entries, valid or not, for which this or a bucket before it was full, and which lie behind this one.
+    passed: u64,
+    entries: [u64; PLACES],
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+impl Bucket {
+    /// A bit for each place whose entry is wanted. All are looked at: which one it is no processor foresees.
+    #[inline(always)]
+    fn places(&self, is_wanted: impl Fn(u64) -> bool) -> u32 {
+        let bit = |(place, &entry): (u32, &u64)| u32::from(is_wanted(entry)) << place;
+        (0u32..).zip(&self.entries).map(bit).sum()
+    }
 }
 
 /// Who has or had an order, and its id.
@@ -51,12 +90,15 @@ impl ClientIndex {
     /// If there is no memory for it.
     pub(crate) fn with_capacity(orders: u32, recent: u32, seed: u64) -> Self {
         let cells = orders as usize + recent as usize;
+        let buckets = Bucket::new_vec_zeroed(cells / CELLS_PER_BUCKET + 1);
         Self {
-            entries: alloc::vec![0; cells * 2],
+            buckets: buckets.expect("there is memory for the index of client order ids"),
             cells: Cell::new_vec_zeroed(cells).expect("there is memory for all client order ids"),
             slots: orders,
-            recent_hashes: alloc::vec![NO_CLIENT_ID; recent as usize],
+            recent,
+            ended: 0,
             next_recent: 0,
+            swept: 0,
             live: 0,
             seed,
         }
@@ -123,7 +165,7 @@ impl ClientIndex {
         assert!(slot < self.slots, "slot {slot} is beyond the order table");
         self.live += 1;
         self.cells[slot as usize] = Cell { account, id: *id };
-        self.add_entry(hash, slot);
+        self.add(entry_of(hash, slot + 1));
     }
 
     /// Takes a live order's id away from it: it has ended, or a replace gave it another one. The id is remembered, and
@@ -134,32 +176,35 @@ impl ClientIndex {
             return;
         }
         self.live -= 1;
+        let (bucket, place) = self.place_of(entry_of(hash, slot + 1));
+        if self.recent == 0 {
+            return self.vacate(bucket, place);
+        }
         let cell = self.cells[slot as usize];
         debug_assert_eq!(cell.account, account, "slot {slot}");
-        let place = self.free_place();
-        let at = self.entry_of(hash, slot);
-        match place {
-            None => self.remove_entry(at),
-            Some(place) => {
-                let ring_cell = self.slots + place;
-                self.entries[at] = entry(hash, ring_cell);
-                self.cells[ring_cell as usize] = cell;
-                self.turn(place, hash);
-            }
-        }
+        self.buckets[bucket].entries[place] = self.turn(hash, cell);
     }
 
     /// Remembers the id of an order that was never indexed, as an order's that has ended.
     #[inline]
     pub(crate) fn remember(&mut self, hash: u32, account: AccountId, id: &ClientOrderId) {
-        if hash == NO_CLIENT_ID {
+        if hash == NO_CLIENT_ID || self.recent == 0 {
             return;
         }
-        let Some(place) = self.free_place() else { return };
-        let ring_cell = self.slots + place;
-        self.cells[ring_cell as usize] = Cell { account, id: *id };
-        self.turn(place, hash);
-        self.add_entry(hash, ring_cell);
+        let entry = self.turn(hash, Cell { account, id: *id });
+        self.add(entry);
+    }
+
+    /// Reads where an id's entry would be; what comes back means nothing.
+    #[inline]
+    pub(crate) fn glance(&self, hash: u32) -> u64 {
+        self.buckets[self.home(hash)].passed
+    }
+
+    /// Reads where a slot's id would be; what comes back means nothing.
+    #[inline]
+    pub(crate) fn glance_at_cell(&self, slot: u32) -> u64 {
+        self.cells.get(slot as usize).map_or(0, |cell| u64::from(cell.account.0))
     }
 
     /// Live orders indexed.
@@ -175,11 +220,10 @@ impl ClientIndex {
 
     /// Account and id of those that are remembered, the oldest first.
     pub(crate) fn recent(&self) -> impl Iterator<Item = (AccountId, ClientOrderId)> {
-        let (newer, older) = self.recent_hashes.split_at(self.next_recent as usize);
-        let first = self.slots as usize;
-        let older = older.iter().zip(first + newer.len()..);
-        let used = older.chain(newer.iter().zip(first..)).filter(|(hash, _)| **hash != NO_CLIENT_ID);
-        used.map(|(_, cell)| (self.cells[cell].account, self.cells[cell].id))
+        let ring = self.cells.get(self.slots as usize..).unwrap_or_default();
+        let (newer, older) = ring.split_at(self.next_recent as usize);
+        let older = if self.ended < u64::from(self.recent) { &[] } else { older };
+        older.iter().chain(newer).map(|cell| (cell.account, cell.id))
     }
 
     /// Feeds the ids that are remembered, the oldest first.
@@ -196,101 +240,145 @@ impl ClientIndex {
             return None;
         }
         let mut at = self.home(hash);
-        loop {
-            let entry = self.entries[at];
-            let cell = (entry as u32).checked_sub(1)?;
-            if hash_of(entry) == hash {
-                let named = &self.cells[cell as usize];
-                if named.id == *id && named.account == account {
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let mut left = bucket.places(|entry| hash_of(entry) == hash);
+            while left != 0 {
+                let entry = bucket.entries[left.trailing_zeros() as usize];
+                if let Some(cell) = self.cell_of(entry).filter(|&cell| self.names(cell, account, id)) {
                     return Some(cell);
                 }
+                left &= left - 1;
             }
-            at = self.next(at);
-        }
-    }
-
-    /// Forgets the oldest id if the ring is full, and gives the place where the next one goes; `None` if none is
-    /// remembered at all. Moves entries.
-    #[inline]
-    fn free_place(&mut self) -> Option<u32> {
-        let place = self.next_recent;
-        let oldest = *self.recent_hashes.get(place as usize)?;
-        if oldest != NO_CLIENT_ID {
-            let at = self.entry_of(oldest, self.slots + place);
-            self.remove_entry(at);
-        }
-        Some(place)
-    }
-
-    /// Gives a place of the ring to a new id, whose cell is written already.
-    #[inline]
-    fn turn(&mut self, place: u32, hash: u32) {
-        self.recent_hashes[place as usize] = hash;
-        let next = place + 1;
-        self.next_recent = if next as usize == self.recent_hashes.len() { 0 } else { next };
-    }
-
-    /// Where the entry of a cell is.
-    #[inline]
-    fn entry_of(&self, hash: u32, cell: u32) -> usize {
-        let wanted = entry(hash, cell);
-        let mut at = self.home(hash);
-        while self.entries[at] != wanted {
-            assert!(self.entries[at] != 0, "cell {cell} is not in the client order id index");
-            at = self.next(at);
-        }
-        at
-    }
-
-    /// Ends, since there are two entries for each cell.
-    #[inline]
-    fn add_entry(&mut self, hash: u32, cell: u32) {
-        let mut at = self.home(hash);
-        while self.entries[at] != 0 {
-            at = self.next(at);
-        }
-        self.entries[at] = entry(hash, cell);
-    }
-
-    /// Removes an entry. Those behind it move up, so that no tombstones collect.
-    #[inline]
-    fn remove_entry(&mut self, mut hole: usize) {
-        let mut at = hole;
-        loop {
-            at = self.next(at);
-            let entry = self.entries[at];
-            if entry == 0 {
+            if bucket.passed == 0 {
                 break;
             }
-            // An entry may move up to the hole unless its home lies behind the hole.
-            if self.distance(self.home(hash_of(entry)), at) >= self.distance(hole, at) {
-                self.entries[hole] = entry;
-                hole = at;
-            }
+            at = self.next(at);
         }
-        self.entries[hole] = 0;
+        None
     }
 
     #[inline]
+    fn names(&self, cell: u32, account: AccountId, id: &ClientOrderId) -> bool {
+        let cell = &self.cells[cell as usize];
+        cell.account == account && cell.id == *id
+    }
+
+    /// Ends since an entry of the window: 1 for the last one.
+    #[inline]
+    fn age(&self, entry: u64) -> u32 {
+        (self.ended as u32).wrapping_sub(entry as u32) & !ENDED
+    }
+
+    /// Whether an entry counts for nothing: it is empty, or has left the window.
+    #[inline]
+    fn is_free(&self, entry: u64) -> bool {
+        (entry == 0) | (entry as u32 & ENDED != 0) & (self.age(entry) > self.recent)
+    }
+
+    /// Where account and id of an entry are; `None` if it has left the window.
+    #[inline]
+    fn cell_of(&self, entry: u64) -> Option<u32> {
+        if entry as u32 & ENDED == 0 {
+            return (entry as u32).checked_sub(1);
+        }
+        let age = self.age(entry);
+        if age > self.recent {
+            return None;
+        }
+        let newest = self.next_recent;
+        Some(self.slots + if age <= newest { newest - age } else { newest + self.recent - age })
+    }
+
+    /// Gives an id the next position and its place in the ring; returns its entry.
+    #[inline]
+    fn turn(&mut self, hash: u32, cell: Cell) -> u64 {
+        let position = self.ended as u32 | ENDED;
+        self.cells[(self.slots + self.next_recent) as usize] = cell;
+        let next = self.next_recent + 1;
+        self.next_recent = if next == self.recent { 0 } else { next };
+        self.ended += 1;
+        if self.ended.is_multiple_of(ENDS_PER_SWEPT_BUCKET) {
+            self.sweep();
+        }
+        entry_of(hash, position)
+    }
+
+    /// Empties the places of a bucket that have left the window.
+    #[cold]
+    fn sweep(&mut self) {
+        let bucket = self.swept;
+        for place in 0..PLACES {
+            let entry = self.buckets[bucket].entries[place];
+            if entry != 0 && self.is_free(entry) {
+                self.vacate(bucket, place);
+            }
+        }
+        self.swept = self.next(bucket);
+    }
+
+    /// Bucket and place of an entry.
+    #[inline]
+    fn place_of(&self, entry: u64) -> (usize, usize) {
+        let mut at = self.home(hash_of(entry));
+        loop {
+            let bucket = &self.buckets[at];
+            let found = bucket.places(|other| other == entry);
+            if found != 0 {
+                return (at, found.trailing_zeros() as usize);
+            }
+            assert!(bucket.passed != 0, "cell {} is not in the client order id index", entry as u32);
+            at = self.next(at);
+        }
+    }
+
+    /// Adds an entry in the first place from its home on that is empty or has left the window. There is one, since four
+    /// of seven places are enough for all that can count.
+    #[inline]
+    fn add(&mut self, entry: u64) {
+        let mut at = self.home(hash_of(entry));
+        loop {
+            let bucket = &self.buckets[at];
+            let free = bucket.places(|other| self.is_free(other));
+            if free != 0 {
+                let place = free.trailing_zeros() as usize;
+                if bucket.entries[place] != 0 {
+                    self.vacate(at, place);
+                }
+                self.buckets[at].entries[place] = entry;
+                return;
+            }
+            self.buckets[at].passed += 1;
+            at = self.next(at);
+        }
+    }
+
+    /// Empties a place. The buckets that its entry had passed count it no more.
+    #[inline]
+    fn vacate(&mut self, bucket: usize, place: usize) {
+        let entry = core::mem::take(&mut self.buckets[bucket].entries[place]);
+        let mut at = self.home(hash_of(entry));
+        while at != bucket {
+            self.buckets[at].passed -= 1;
+            at = self.next(at);
+        }
+    }
+
+    /// The bucket of a hash.
+    #[inline]
     fn home(&self, hash: u32) -> usize {
-        ((u64::from(hash) * self.entries.len() as u64) >> 32) as usize
+        ((u64::from(hash) * self.buckets.len() as u64) >> 32) as usize
     }
 
     #[inline]
     fn next(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() { 0 } else { at + 1 }
-    }
-
-    /// Steps forward from one entry to another.
-    #[inline]
-    fn distance(&self, from: usize, to: usize) -> usize {
-        if to >= from { to - from } else { to + self.entries.len() - from }
+        if at + 1 == self.buckets.len() { 0 } else { at + 1 }
     }
 }
 
 #[inline]
-fn entry(hash: u32, cell: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(cell + 1)
+fn entry_of(hash: u32, what: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(what)
 }
 
 #[inline]
@@ -360,8 +448,24 @@ mod tests {
         hasher.finish()
     }
 
+    fn entries(index: &ClientIndex) -> impl Iterator<Item = u64> {
+        index.buckets.iter().flat_map(|bucket| bucket.entries)
+    }
+
+    /// Entries that count; checks what buckets say of those that have passed them.
     fn used_entries(index: &ClientIndex) -> usize {
-        index.entries.iter().filter(|&&entry| entry != 0).count()
+        let mut passed = alloc::vec![0; index.buckets.len()];
+        for (at, bucket) in index.buckets.iter().enumerate() {
+            for entry in bucket.entries.into_iter().filter(|entry| *entry != 0) {
+                let mut from = index.home(hash_of(entry));
+                while from != at {
+                    passed[from] += 1;
+                    from = index.next(from);
+                }
+            }
+        }
+        assert!(index.buckets.iter().map(|bucket| bucket.passed).eq(passed));
+        entries(index).filter(|&entry| !index.is_free(entry)).count()
     }
 
     /// One step of an exchange: a random id is asked for and then entered, ended, renamed or remembered.
@@ -433,6 +537,40 @@ mod tests {
             assert_eq!(index.len(), 0);
             assert!(used_entries(&index) <= recent as usize, "nothing is left behind");
         }
+    }
+
+    /// Positions are kept modulo 2^31: an entry that nobody came across must be gone before they come round, or it would
+    /// stand for an id of the window again.
+    #[test]
+    fn entries_that_have_left_the_window_do_not_come_back_when_positions_come_round() {
+        let (orders, recent) = (200, 100);
+        let mut index = ClientIndex::with_capacity(orders, recent, 0);
+        let account = AccountId(2);
+        let remember = |index: &mut ClientIndex, number: u64| {
+            let hash = index.hash(account, &id(number));
+            index.remember(hash, account, &id(number));
+        };
+        index.ended = (1 << 31) - 150;
+        index.next_recent = (index.ended % u64::from(recent)) as u32;
+        let buckets = index.buckets.len() as u64;
+        for number in 0..100 + u64::from(recent) {
+            remember(&mut index, number);
+        }
+        assert_eq!(used_entries(&index), recent as usize);
+        let stale = entries(&index).filter(|&entry| entry != 0 && index.is_free(entry)).count();
+        assert!(stale > 0, "some are left that do not count");
+        for number in 0..buckets * ENDS_PER_SWEPT_BUCKET {
+            remember(&mut index, 1_000 + number);
+        }
+        let first = index.ended - buckets * ENDS_PER_SWEPT_BUCKET - u64::from(recent);
+        let oldest = entries(&index).filter(|entry| *entry != 0).map(|entry| index.age(entry)).max();
+        assert!(u64::from(oldest.unwrap()) <= index.ended - first, "the cursor has passed them");
+        assert!(
+            (0..200).all(|number| {
+                index.find(index.hash(account, &id(number)), account, &id(number)).is_none()
+            })
+        );
+        assert_eq!(used_entries(&index), recent as usize);
     }
 
     #[test]

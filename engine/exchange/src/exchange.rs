@@ -183,6 +183,10 @@ impl<B: Book> StateMachine for Exchange<B> {
         }
     }
 
+    fn look_ahead(&self, commands: &[Record<'_>]) {
+        self.look_at(commands);
+    }
+
     fn state_hash(&self) -> u64 {
         self.hash()
     }

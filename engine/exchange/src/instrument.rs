@@ -297,6 +297,6 @@ pub(crate) fn has_valid_parameters(create: &CreateInstrument) -> bool {
         && create.base_asset != create.quote_asset
         && create.maker_fee_ppm <= MAX_FEE_PPM
         && create.taker_fee_ppm <= MAX_FEE_PPM
-        && (levels == 0 || (levels.is_power_of_two() && (64..=65_536).contains(&levels)))
+        && (levels == 0 || (levels.is_power_of_two() && (64..=131_072).contains(&levels)))
         && create.name.is_well_formed()
 }

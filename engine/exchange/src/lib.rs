@@ -20,6 +20,7 @@ extern crate alloc;
 
 mod accounts;
 mod administration;
+mod ahead;
 mod auction;
 mod charges;
 mod checks;

@@ -152,6 +152,13 @@ impl<B: Book> Exchange<B> {
         limit: Option<PriceTicks>,
         events: &mut EventBuffer,
     ) -> Stop {
+        let makers = incoming.side.opposite();
+        // Most orders meet nobody: for them nothing needs to be set up.
+        match self.instrument_of(&incoming.order).book.best(makers) {
+            None => return Stop::NoLiquidity,
+            Some(best) if !is_within(makers, best, limit) => return Stop::LimitPrice,
+            Some(_) => {}
+        }
         let taker = self.taker_of(incoming, limit, self.fill_budget);
         let (mut sink, table, book, _) = self.settlement(context, incoming, events);
         let execution = book.execute(table, &taker, &mut sink);

@@ -116,6 +116,12 @@ impl PositionTable {
         }
     }
 
+    /// Reads where a pair's entry would be; what comes back means nothing.
+    #[inline]
+    pub(crate) fn glance(&self, account: AccountId, instrument: InstrumentId) -> u64 {
+        self.entries[self.home(account, instrument).0]
+    }
+
     /// Whether there is no place left.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {

@@ -53,12 +53,21 @@ pub trait StateMachine {
     /// The caller has called [`EventBuffer::begin`] with the same context and calls [`EventBuffer::finish`] after.
     fn apply(&mut self, context: &Context, command: Record<'_>, events: &mut EventBuffer);
 
+    /// Looks at what the next commands will need, at most [`MOST_AHEAD`] of them, so that it is in the near caches when
+    /// they are applied; what one waits for, the others wait for at the same time. It changes nothing and need not be
+    /// called. Any bytes may come, as in [`StateMachine::apply`].
+    fn look_ahead(&self, _commands: &[Record<'_>]) {}
+
     /// XXH3-64 over the whole state in a canonical order, equal for equal states.
     fn state_hash(&self) -> u64;
 
     /// Bytes of [`EventBuffer`] that one command can fill at most.
     fn max_event_bytes(&self) -> usize;
 }
+
+/// Commands that a machine looks at ahead: enough to keep a core's outstanding loads busy, few enough that what was read
+/// for the last of them is still in the first cache when its turn comes.
+pub const MOST_AHEAD: usize = 16;
 
 /// Something folded from events: an order cache, a depth book, a ledger, an SQL table.
 pub trait Projection {

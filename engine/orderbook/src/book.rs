@@ -129,6 +129,21 @@ pub trait Book {
     /// The order that an incoming one on the other side meets first: the slot of the oldest at the best price.
     fn front(&self, side: Side) -> Option<u32>;
 
+    /// Reads what any command needs of the book, so that it is in the near caches soon; what comes back means nothing.
+    fn glance(&self) -> u64 {
+        0
+    }
+
+    /// The same for what the level of a price needs, if that is near the touch.
+    fn glance_at_level(&self, _side: Side, _price_ticks: PriceTicks) -> u64 {
+        0
+    }
+
+    /// The same for the order behind which one of this price would queue.
+    fn glance_at_queue(&self, _table: &OrderTable, _side: Side, _price_ticks: PriceTicks) -> u64 {
+        0
+    }
+
     /// Appends an order to the queue of its price.
     fn rest(&mut self, table: &mut OrderTable, slot: u32);
 
@@ -169,6 +184,11 @@ pub trait Book {
         table: &'a OrderTable,
         side: Side,
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a;
+
+    /// All that rests at a price.
+    fn level(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) -> Option<PriceLevel> {
+        self.levels(table, side).find(|level| level.price_ticks == price_ticks)
+    }
 
     /// Slots of the orders at a price, oldest first; empty if there is no such level.
     fn queue<'a>(

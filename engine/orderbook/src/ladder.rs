@@ -165,6 +165,21 @@ impl Ladder {
         self.place(rung)
     }
 
+    /// See [`crate::Book::glance_at_level`].
+    #[inline]
+    pub(crate) fn glance(&self, key: Key) -> u64 {
+        let Some(index) = self.index(key) else { return 0 };
+        let word = self.words.get(index / 64).copied().unwrap_or_default();
+        word ^ self.level(index).quantity_lots as u64
+    }
+
+    /// See [`crate::Book::glance`].
+    #[inline]
+    pub(crate) fn glance_at_summary(&self) -> u64 {
+        let [first, .., last] = self.summary;
+        first ^ last ^ self.reciprocal
+    }
+
     #[inline(always)]
     pub(crate) fn level(&self, index: usize) -> &Level {
         self.levels.get(index).expect("a place lies in the ladder")

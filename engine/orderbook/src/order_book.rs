@@ -51,6 +51,25 @@ impl Book for OrderBook {
     }
 
     #[inline]
+    fn glance(&self) -> u64 {
+        let [buys, sells] = &self.sides;
+        buys.glance() ^ sells.glance()
+    }
+
+    #[inline]
+    fn glance_at_level(&self, side: Side, price_ticks: PriceTicks) -> u64 {
+        self.side(side).ladder.glance(key_of(side, price_ticks))
+    }
+
+    #[inline]
+    fn glance_at_queue(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) -> u64 {
+        let ladder = &self.side(side).ladder;
+        let level = ladder.index(key_of(side, price_ticks)).map(|index| ladder.level(index));
+        let tail = level.filter(|level| level.orders > 0).map(|level| table.slots.entry(level.tail));
+        tail.map_or(0, |order| order.order_id.0)
+    }
+
+    #[inline]
     fn rest(&mut self, table: &mut OrderTable, slot: u32) {
         let order = table.slots.entry(slot);
         let (side, price_ticks) = (order.side(), order.price_ticks);
@@ -162,6 +181,11 @@ impl Book for OrderBook {
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
         let levels = Walk::new(self.side(side), &table.far);
         levels.map(move |(key, level)| (price_of(side, key), offered_lots(&table.slots, level, level.orders)))
+    }
+
+    fn level(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) -> Option<PriceLevel> {
+        let level = self.side(side).level(&table.far, key_of(side, price_ticks))?;
+        Some(PriceLevel { price_ticks, quantity_lots: level.quantity_lots, orders: level.orders })
     }
 
     fn queue<'a>(

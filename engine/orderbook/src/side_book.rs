@@ -93,7 +93,7 @@ pub(crate) struct SideBook {
 impl SideBook {
     pub(crate) fn new(instrument: &CreateInstrument, side: Side) -> Self {
         let wanted = if instrument.ladder_levels == 0 { DEFAULT_LEVELS } else { instrument.ladder_levels };
-        let levels = wanted.clamp(128, 1 << 16).next_power_of_two() / 2;
+        let levels = wanted.clamp(128, 1 << 17).next_power_of_two() / 2;
         Self {
             best: Bests::NONE,
             ladder: Ladder::new(levels, key_of(side, instrument.reference_price_ticks)),
@@ -108,6 +108,15 @@ impl SideBook {
     pub(crate) fn best_price(&self) -> Option<PriceTicks> {
         let key = self.best.key();
         (key != NO_KEY).then(|| price_of(self.side, key))
+    }
+
+    /// See [`crate::Book::glance`]: the fields lie on all lines of a side.
+    #[inline]
+    pub(crate) fn glance(&self) -> u64 {
+        self.best.key() as u64
+            ^ u64::from(self.misses)
+            ^ u64::from(self.ladder.occupied)
+            ^ self.ladder.glance_at_summary()
     }
 
     /// Where the level of a resting order is.

@@ -245,6 +245,16 @@ impl OrderTable {
         self.get(order_id.slot()).filter(|order| order.order_id == order_id)
     }
 
+    /// Reads the orders before and after the one in a slot in its queue, so that they are in the near caches soon; what
+    /// comes back means nothing.
+    #[inline]
+    #[must_use]
+    pub fn glance_around(&self, slot: u32) -> u64 {
+        let Some(order) = self.slots.orders.get(slot as usize) else { return 0 };
+        let id = |slot: u32| self.slots.orders.get(slot as usize).map_or(0, |order| order.order_id.0);
+        id(order.prev) ^ id(order.next)
+    }
+
     /// What is behind the order in a slot. Means something only for orders with [`order_flags::RESERVE`].
     ///
     /// # Panics

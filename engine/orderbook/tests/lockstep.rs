@@ -309,6 +309,9 @@ impl<B: Book> Desk<B> {
                 let order = self.table.get(slot).expect("a queue names live orders");
                 (slot, order.order_id, order.leaves_lots, order.filled_lots, self.table.reserve(slot))
             });
+            assert_eq!(self.book.level(&self.table, side, level.price_ticks), Some(level));
+            let below = self.book.level(&self.table, side, level.price_ticks - 1);
+            assert!(below.is_none_or(|below| below.price_ticks == level.price_ticks - 1));
             (level, described.collect())
         });
         with_queue.collect()

@@ -62,7 +62,7 @@ body! {
         maker_fee_ppm: u32,
         /// Fee on an order that takes, in millionths of the quote amount; 0 to `MAX_FEE_PPM`.
         taker_fee_ppm: u32,
-        /// Price levels in the ladder's window: a power of two from 64 to 65,536; 0 means 4,096. Speed only.
+        /// Price levels in the ladder's window: a power of two from 64 to 131,072; 0 means 4,096. Speed only.
         ladder_levels: u32,
         /// Symbol, such as `BTC/USD`.
         name: Name,

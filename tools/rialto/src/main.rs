@@ -30,6 +30,10 @@ use clap::Parser;
 
 use cli::{Cli, Command, FeedCommand, LoadCommand};
 
+/// The tables of the exchange are large and are read in no order.
+#[global_allocator]
+static ALLOCATOR: pages::HugePages = pages::HugePages;
+
 fn main() -> ExitCode {
     let outcome = match &Cli::parse().command {
         Command::Serve(args) => commands::serve::run(args),

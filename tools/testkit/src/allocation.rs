@@ -42,29 +42,55 @@ fn count(bytes: usize) {
     let _ = BYTES.try_with(|counter| counter.set(counter.get() + bytes as u64));
 }
 
-// SAFETY: every call is handed on unchanged to the system's allocator, which keeps the contract; counting touches a
+/// The same over another allocator than the system's.
+pub struct CountingOver<A>(pub A);
+
+// SAFETY: every call is handed on unchanged to the inner allocator, which keeps the contract; counting touches a
 // thread-local integer and does not allocate.
-unsafe impl GlobalAlloc for CountingAllocator {
+unsafe impl<A: GlobalAlloc> GlobalAlloc for CountingOver<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
-        unsafe { System.alloc(layout) }
+        unsafe { self.0.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
         // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { self.0.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size);
+        // SAFETY: `block` came from this allocator, that is from the inner one, with this layout.
+        unsafe { self.0.realloc(block, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from this allocator, that is from the inner one, with this layout.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+}
+
+// SAFETY: every call is handed on to the system's allocator.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { CountingOver(System).alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        unsafe { CountingOver(System).alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: `block` came from this allocator, that is from the system's, with this layout.
-        unsafe { System.realloc(block, layout, new_size) }
+        unsafe { CountingOver(System).realloc(block, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: `block` came from this allocator, that is from the system's, with this layout.
-        unsafe { System.dealloc(block, layout) }
+        unsafe { CountingOver(System).dealloc(block, layout) }
     }
 }

@@ -5,7 +5,7 @@ mod data;
 mod random;
 mod records;
 
-pub use allocation::{CountingAllocator, allocated_bytes, allocations};
+pub use allocation::{CountingAllocator, CountingOver, allocated_bytes, allocations};
 pub use data::shared_data;
 pub use random::{Random, fresh_seed};
 pub use records::RecordBytes;

@@ -127,7 +127,7 @@ impl NaiveExchange {
         reasons.unless((1..=self.limits.instruments).contains(&it.instrument), RejectReason::IdOutOfRange);
         reasons.unless(!self.markets.contains_key(&it.instrument), RejectReason::AlreadyExists);
         let units = 1..=1i64 << 40;
-        let ladders = [0, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536];
+        let ladders = [0, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072];
         let valid = units.contains(&it.quote_minor_per_tick_lot)
             && units.contains(&it.base_minor_per_lot)
             && (0..=MAX_40_BITS).contains(&it.reference_price_ticks)

@@ -380,7 +380,7 @@ impl Commands {
                     2 => create.reference_price_ticks = self.random.pick(&[-1, MAX_PRICE_TICKS + 1]),
                     3 => create.maker_fee_ppm = 100_001,
                     4 => create.taker_fee_ppm = u32::MAX,
-                    5 => create.ladder_levels = self.random.pick(&[1, 63, 65, 131_072, u32::MAX]),
+                    5 => create.ladder_levels = self.random.pick(&[1, 63, 65, 262_144, u32::MAX]),
                     _ => {}
                 }
                 RecordBytes::new(&self.context(), &create)

@@ -63,7 +63,8 @@ const RULES: &[Rule] = &[
         may: &["machine", "protocol", "marketdata"],
         may_in_tests: &["testkit", "exchange"],
     },
-    Rule { folder: "benches/yardstick", may: &["protocol", "orderbook"], may_in_tests: &[] },
+    Rule { folder: "benches/yardstick", may: &["protocol", "orderbook", "pages"], may_in_tests: &[] },
+    Rule { folder: "tools/pages", may: &[], may_in_tests: &[] },
     Rule { folder: "tools/testkit", may: &["machine", "protocol"], may_in_tests: &[] },
     Rule { folder: "tools/xtask", may: &[], may_in_tests: &[] },
 ];
