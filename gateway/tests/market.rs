@@ -150,7 +150,7 @@ fn every_request_that_cannot_be_granted_is_refused_by_name() {
             ("6", request("x", 1, 0, "", "0")),
             ("5", request("x", 1, 5, "|265=1|266=N", "0")),
             ("8", request("x", 1, 0, "|265=1", "6")),
-            ("2", format!("{two}").replace("262=x", "262=y")),
+            ("2", two.replace("262=x", "262=y")),
         ];
         for (reason, fields) in &cases {
             if *reason == "2" {

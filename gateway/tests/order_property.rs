@@ -55,8 +55,9 @@ fn random_order(random: &mut StdRng, version: Version, id: &str) -> String {
         fields.push(one_of(random, &choices).to_owned());
     }
     if kind.starts_with("40=2") {
-        let refill = if whole { "1084=3|1085=1|1086=3" } else { "1084=3|1085=0.5|1086=1.5" };
         let display = if modern { "1138=1" } else { "111=1" };
+        // A random slice is a number of lots; what self-trade prevention takes of it would not be whole.
+        let refill = if whole { display } else { "1084=3|1085=0.5|1086=1.5" };
         let choices = ["", "", display, "111=0", "18=6", "18=G", "110=1", refill, "9101=Y"];
         fields.push(one_of(random, &choices).to_owned());
     }

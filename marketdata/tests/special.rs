@@ -320,7 +320,8 @@ fn a_busted_trade_stays_on_the_tape_with_a_mark() {
             it.trade((id, 0), (id + 10, 0), Buy, 100, 1);
         });
     }
-    let bust = |trade_id| TradeBusted { trade_id, instrument: 1, ..TradeBusted::default() };
+    let bust =
+        |trade_id| TradeBusted { trade_id, instrument: 1, taker_side: Buy.code(), ..TradeBusted::default() };
     it.command(|it| it.events.push(&bust(1)));
     it.command(|it| it.events.push(&bust(99)));
     it.check();

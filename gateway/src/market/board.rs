@@ -78,7 +78,7 @@ impl Board {
     }
 
     /// Puts a session's live subscriptions behind; which they are.
-    pub(super) fn to_refresh(&mut self, session: usize) -> Vec<u64> {
+    pub(super) fn take_refreshes(&mut self, session: usize) -> Vec<u64> {
         let feeds = self.groups.iter_mut().flat_map(|group| &mut group.feeds);
         let live = feeds.filter(|feed| feed.session == session && feed.state == State::Live);
         live.map(|feed| {

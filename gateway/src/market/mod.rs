@@ -192,7 +192,7 @@ impl Market {
     /// The session has asked for messages again, and got gap fills in their place: its books may be incomplete.
     pub(crate) fn on_resend(&mut self, session: usize) {
         for (index, board) in self.boards.iter_mut().enumerate() {
-            for subscription in board.to_refresh(session) {
+            for subscription in board.take_refreshes(session) {
                 self.due.push_back(Due { instrument: index as InstrumentId + 1, subscription, session });
             }
         }

@@ -8,8 +8,8 @@ use gateway::dictionary::{Checker, Switches};
 use gateway::fix::{FieldIndex, Version};
 use gateway::{GatewayConfig, MarketSettings};
 use protocol::{
-    AccountId, AdvanceTime, CreateAsset, CreateInstrument, Deposit, Limits, Name, NewExtendedOrder, NewOrder,
-    OrderId, OrderTerms, ReplaceOrder, SetPhase, Side, term_flags,
+    AccountId, AdvanceTime, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name,
+    NewExtendedOrder, NewOrder, OrderId, OrderTerms, ReplaceOrder, SetPhase, Side, term_flags,
 };
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -46,6 +46,10 @@ pub fn world(change: impl FnOnce(&mut GatewayConfig)) -> World {
         ..CreateInstrument::default()
     });
     for account in [2, 3].map(AccountId) {
+        world.operate(&CreateAccount { account, name: name("maker"), ..CreateAccount::default() });
+        for (asset, amount_minor) in [(1, 100 * 100_000_000), (2, 1_000_000 * 100_000)] {
+            world.operate(&Deposit { amount_minor, account, asset, ..Deposit::default() });
+        }
         world.operate(&Deposit { amount_minor: 1 << 40, account, asset: 3, ..Deposit::default() });
     }
     world

@@ -64,6 +64,12 @@ pub fn line(text: impl fmt::Display) {
     }
 }
 
+/// Writes a line to standard output for whoever may be reading it: an exchange goes on when its reader has gone.
+pub fn tell(text: impl fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
 /// A number with its thousands grouped.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -434,6 +434,8 @@ impl Drop for Serving {
 }
 
 /// Starts an exchange with the default configuration in `folder`/data and waits until it is ready.
+/// A supervisor that read until "ready:" and closed its end of the pipe once ended the exchange with its next line. So does this
+/// function close it.
 fn serving(folder: &TempDir) -> Serving {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rialto"));
     command.args(["serve", "--fix-bind", "127.0.0.1:0", "--durability", "os"]).current_dir(folder.path());

@@ -30,7 +30,7 @@ use crate::describe;
 use crate::folder;
 use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
-use crate::output::{Failure, grouped, line, progress_bar};
+use crate::output::{Failure, grouped, progress_bar, tell};
 use crate::ports_config::BinaryPort;
 use crate::snapshots::Snapshotter;
 use crate::threads::ThreadMap;
@@ -80,7 +80,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let outcome = announce_when_ready(&running, &status, &config, &ports, &stop)
         .and_then(|()| watch(&running, &status, &stop, tls.as_ref()));
     if outcome.is_ok() {
-        line("stopping: clients are logged out, the journal is synced");
+        tell("stopping: clients are logged out, the journal is synced");
     }
     drop(admin);
     let report = running.shutdown().map_err(Failure::system);
@@ -89,7 +89,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     if let Some(snapshotter) = snapshotter {
         snapshotter.stop();
     }
-    line(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
+    tell(format!("stopped at sequence {}, state hash {:016x}", report.last_sequence, report.state_hash));
     Ok(())
 }
 
@@ -322,7 +322,7 @@ fn recover(
 fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
     tell_skipped(&recovered.skipped);
     if let Some(sequence) = recovered.from_snapshot {
-        line(format!(
+        tell(format!(
             "started from the snapshot of sequence {}, {} commands before the end",
             grouped(sequence),
             grouped(recovered.last_sequence - sequence)
@@ -331,12 +331,12 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
-            line(format!(
+            tell(format!(
                 "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}; none of it had been acknowledged"
             ));
         }
     }
-    line(format!(
+    tell(format!(
         "{folder}: sequence {}, state hash {:016x}, durability {}",
         grouped(recovered.last_sequence),
         recovered.state_hash,
@@ -443,21 +443,21 @@ fn announce_when_ready(
     }
     check(running, status)?;
     for (what, address) in &ports.others {
-        line(format!("{what} listening on {address}"));
+        tell(format!("{what} listening on {address}"));
     }
-    line(format!("FIX listening on {}", ports.fix));
+    tell(format!("FIX listening on {}", ports.fix));
     if config.market_data.enabled && config.market_data.bind.is_none() {
-        line("market data over FIX: on the same port");
+        tell("market data over FIX: on the same port");
     }
     let users = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect::<Vec<_>>().join(", ");
-    line(format!(
+    tell(format!(
         "ready: TargetCompID {}, SenderCompID one of {users}; stop with Ctrl-C",
         config.target_comp_id
     ));
     if config.data != Path::new("data") {
-        line(format!("watch it: rialto top --data {}", config.data.display()));
+        tell(format!("watch it: rialto top --data {}", config.data.display()));
     } else {
-        line("watch it: rialto top");
+        tell("watch it: rialto top");
     }
     Ok(())
 }
