@@ -4,7 +4,10 @@ use std::mem::offset_of;
 
 use gateway::binary::wire::{LoginAccepted, LoginRequest, Refusal, RefusalReason, packet};
 use machine::{HEADER_LENGTH, RecordHeader, Source};
-use protocol::{CancelOrder, CommandKind, EventKind, NewExtendedOrder, NewOrder, ReplaceOrder, layouts};
+use protocol::{
+    CancelOrder, CommandKind, EventKind, NewExtendedOrder, NewOrder, OrderType, ReplaceOrder, Side,
+    TimeInForce, layouts,
+};
 
 const DOC: &str = include_str!("../../docs/binary.md");
 
@@ -133,6 +136,34 @@ fn records_lie_as_documented() {
         offset_of!(ReplaceOrder, reserved),
     ];
     assert_eq!((offsets(&replace), total(&replace)), (expected.to_vec(), size_of::<ReplaceOrder>()));
+}
+
+/// The page once had limit and market the wrong way round, and so had the client that was written from it.
+#[test]
+fn choices_of_an_order_have_their_numbers() {
+    let fields = table("NewOrder");
+    let text = |name: &str| {
+        let row =
+            fields.iter().find(|row| row[2].starts_with(name)).unwrap_or_else(|| panic!("no row {name}"));
+        row[2].to_owned()
+    };
+    let types = text("order type");
+    for (code, words) in [(OrderType::Market.code(), "market"), (OrderType::Limit.code(), "limit")] {
+        assert!(types.contains(&format!("{code} {words}")), "{types}");
+    }
+    let times = text("time in force");
+    for (code, words) in [
+        (TimeInForce::Day.code(), "day"),
+        (TimeInForce::GoodTillCancel.code(), "good till cancel"),
+        (TimeInForce::ImmediateOrCancel.code(), "immediate or cancel"),
+        (TimeInForce::FillOrKill.code(), "fill or kill"),
+    ] {
+        assert!(times.contains(&format!("{code} {words}")), "{times}");
+    }
+    let sides = text("side");
+    for (code, words) in [(Side::Buy.code(), "buy"), (Side::Sell.code(), "sell")] {
+        assert!(sides.contains(&format!("{code} {words}")), "{sides}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ import threading
 
 from certificates import Authority
 from server import Server, Skip, eventually, folder, run
-from wire import Session, cancel, new_order
+from wire import Session, cancel, encode, new_order, now
 
 
 def configuration(path, *, client_ca=None, require=False, user=""):
@@ -125,9 +125,14 @@ def test_old_versions_and_strangers_are_turned_away():
                 raise AssertionError("a certificate of an unknown authority is trusted")
             except ssl.SSLCertVerificationError:
                 pass
-        plain = Session("ALICE").connect(port)
-        plain.send("A", [(98, 0), (108, 30), (553, "alice"), (554, "alice-secret")])
-        assert plain.wait_closed(), "FIX without TLS on the TLS port"
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            logon = [(35, "A"), (34, 1), (49, "ALICE"), (56, "RIALTO"), (52, now()), (98, 0), (108, 30), (554, "alice-secret")]
+            plain.sendall(encode(logon))
+            answer = b""
+            while more := plain.recv(4096):
+                answer += more
+            # A TLS alert at most (RFC 8446, 6): content type 21.
+            assert not answer or answer[0] == 21, answer
         alice = TlsSession("ALICE").connect_tls(port, context(path))
         alice.logon()
         eventually(lambda: _in_log(process, "TLS handshake"))
