@@ -85,11 +85,14 @@ impl Venue {
             let deposit = Deposit { amount_minor: 100_000_000_000, account, asset, ..Deposit::default() };
             self.operate(&deposit);
         }
-        let last = 6;
-        while self.running.committed() < last {
+        // Committed is not executed: a gateway that had not seen the instrument yet once refused the order, and the test waited for
+        // ever for its sync.
+        let (last, mut seen) = (6, 0);
+        while seen < last {
+            self.events.poll(100, |event| seen = event.header().sequence).unwrap();
             std::thread::yield_now();
         }
-        while self.events.poll(100, |_| ()).unwrap() > 0 {}
+        self.let_gateway_look();
     }
 
     /// Returns when the gateway's thread has looked at everything that is there now a hundred times.
