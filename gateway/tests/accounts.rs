@@ -2,26 +2,9 @@
 
 mod support;
 
-use gateway::dictionary::{Checker, Switches};
-use gateway::fix::{FieldIndex, Version};
+use gateway::fix::Version;
 use protocol::{AccountId, BustTrade, CreateAsset, Deposit, SetAccountOptions, SetInstrumentRules, Withdraw};
-use support::{Client, Received, World, order};
-
-fn check(version: Version, messages: &[Received]) {
-    let checker = Checker::new(version);
-    for message in messages {
-        let bytes = message.0.replace('|', "\x01");
-        let mut index = FieldIndex::new();
-        let parsed = index.parse(bytes.as_bytes()).unwrap();
-        assert_eq!(checker.check(&parsed, &Switches::default()), None, "{version:?} {message:?}");
-    }
-}
-
-fn log_on(world: &mut World, version: Version) -> Client {
-    let application = String::from_utf8(version.application_id().to_vec()).unwrap();
-    let more = if version.is_fixt() { format!("1137={application}|") } else { String::new() };
-    world.log_on_as(version, "ALICE", 1, &more).0
-}
+use support::{Client, Received, World, check, log_on, order};
 
 /// Balances and holds as the gateway tells them must be the exchange's, to the last minor unit.
 fn assert_same(world: &World) {

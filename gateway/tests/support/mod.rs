@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use exchange::Exchange;
 use gateway::access::PasswordHash;
+use gateway::dictionary::{Checker, Switches};
 use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
@@ -364,4 +365,22 @@ pub const LIMIT: &str = "40=2|55=BTC/USD|60=now";
 /// Fields of a limit order.
 pub fn order(id: &str, side: u8, quantity: &str, price: &str) -> String {
     format!("11={id}|54={side}|38={quantity}|44={price}|{LIMIT}")
+}
+
+/// Fails if a message is not right by the dictionary of its version.
+pub fn check(version: Version, messages: &[Received]) {
+    let checker = Checker::new(version);
+    for message in messages {
+        let bytes = message.0.replace('|', "\x01");
+        let mut index = FieldIndex::new();
+        let parsed = index.parse(bytes.as_bytes()).unwrap();
+        assert_eq!(checker.check(&parsed, &Switches::default()), None, "{version:?} {message:?}");
+    }
+}
+
+/// ALICE, logged on in a version.
+pub fn log_on(world: &mut World, version: Version) -> Client {
+    let application = String::from_utf8(version.application_id().to_vec()).unwrap();
+    let more = if version.is_fixt() { format!("1137={application}|") } else { String::new() };
+    world.log_on_as(version, "ALICE", 1, &more).0
 }

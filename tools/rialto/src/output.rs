@@ -58,16 +58,19 @@ pub fn byte_bar(quiet: bool) -> ProgressBar {
 
 /// Writes a line to standard output; a closed pipe ends the process quietly, as `head` expects.
 pub fn line(text: impl fmt::Display) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+    if write_line(text).is_err() {
         std::process::exit(0);
     }
 }
 
 /// Writes a line to standard output for whoever may be reading it: an exchange goes on when its reader has gone.
 pub fn tell(text: impl fmt::Display) {
+    let _ = write_line(text);
+}
+
+fn write_line(text: impl fmt::Display) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// A number with its thousands grouped.
