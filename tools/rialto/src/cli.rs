@@ -172,8 +172,9 @@ impl std::str::FromStr for Moment {
 #[command(after_help = "\
 Reads only. Exits 1 when an event, a state hash or a byte of the journal differs, and says which.
 
-Without --until all of the journal is executed, from its first command. With it the machine begins with the nearest
-snapshot before that moment, and what lies between is executed and compared; --from-start leaves snapshots alone.
+Without --until all of the journal is executed, from its first command. With it the machine begins
+with the nearest snapshot before that moment, and what lies between is executed and compared;
+--from-start leaves snapshots alone.
 
 Examples:
   rialto replay data --json
@@ -199,8 +200,8 @@ pub struct ReplayArgs {
 #[command(
     subcommand_precedence_over_arg = true,
     after_help = "\
-Reads only, also beside a running exchange (then as of the last command that was written). Begins with the nearest
-snapshot before the moment asked for.
+Reads only, also beside a running exchange (then as of the last command that was written). Begins
+with the nearest snapshot before the moment asked for.
 
 Examples:
   rialto state data --json | jq '.accounts[] | select(.name == \"alice\")'
@@ -257,8 +258,9 @@ pub enum SnapshotCommand {
 /// Arguments of `snapshot take`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Begins with the newest snapshot that can be used, executes what came after it, and writes the state: beside its place,
-synced, read back, renamed. A running exchange is not disturbed; it takes its own, see [snapshots] in `rialto config`.
+Begins with the newest snapshot that can be used, executes what came after it, and writes the
+state: beside its place, synced, read back, renamed. A running exchange is not disturbed; it takes
+its own, see [snapshots] in `rialto config`.
 
 Example:
   rialto snapshot take data")]
@@ -291,8 +293,9 @@ pub struct SnapshotListArgs {
 /// Arguments of `snapshot verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exits 1 when one does not hold, and says why. With --execute the state is computed once more from the journal's beginning
-and compared, which is the only proof that does not rest on the snapshot itself.
+Exits 1 when one does not hold, and says why. With --execute the state is computed once more from
+the journal's beginning and compared, which is the only proof that does not rest on the snapshot
+itself.
 
 Examples:
   rialto snapshot verify data

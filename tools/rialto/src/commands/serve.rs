@@ -17,9 +17,10 @@ use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
 use sequencer::runner::Cores;
-use sequencer::{Clock, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use sequencer::{Clock, Durability, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::journal::describe_lost;
 use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
@@ -331,8 +332,16 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
+            let lost = describe_lost(cut);
+            let promise = match (stream, config.durability.into()) {
+                ("events", _) => "they are computed again",
+                (_, Durability::Disk) => "none of it had been synced, so none of it was acknowledged",
+                _ => {
+                    "none of it had been synced; what was acknowledged without a sync may be gone, after a loss of power"
+                }
+            };
             tell(format!(
-                "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}; none of it had been acknowledged"
+                "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}, {lost}; {promise}"
             ));
         }
     }
