@@ -29,6 +29,7 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
+use crate::load_users;
 use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, progress_bar, tell};
@@ -55,6 +56,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stop = stop_signals()?;
     let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
+    let map = thread_map(&config, PipelineConfig::default().threads)?;
+    // Before the first other thread is started; it would be wherever the system puts it.
+    Cores::list().leave_to_spinning(&map.threads).map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
@@ -117,6 +121,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if args.demo {
         add_house_accounts(&mut config)?;
+    }
+    if let Some(count) = args.load_sessions {
+        load_users::add(&mut config, count)?;
     }
     Ok(config)
 }
