@@ -64,8 +64,11 @@ impl<B: Book> Exchange<B> {
         command: &NewOrder,
         events: &mut EventBuffer,
     ) -> Result<(), RejectReason> {
-        let client_hash = self.check_plain(command)?;
         let side = side_of_code(command.side);
+        // Known at once, and needed behind the checks: level and position are asked for now.
+        self.positions.prefetch(command.account, command.instrument);
+        self.instrument_at(command.instrument).book.prefetch_level(side, command.price_ticks);
+        let client_hash = self.check_plain(command)?;
         let is_market = command.order_type == OrderType::Market.code();
         let limit = (!is_market).then_some(command.price_ticks);
         let position = self.positions.find(command.account, command.instrument);
@@ -82,8 +85,7 @@ impl<B: Book> Exchange<B> {
         if row.is_full(side) {
             return self.enter(context, command, &OrderTerms::default(), None, events);
         }
-        let (base, quote) = (row.base, row.quote);
-        self.wallet.reserve(if side == Side::Buy { quote } else { base }, hold_minor)?;
+        self.wallet.reserve(row.held(side), hold_minor)?;
 
         let order_id = OrderId::new(context.sequence, slot);
         events.push(&accepted(order_id, command, hold_minor));
@@ -91,11 +93,12 @@ impl<B: Book> Exchange<B> {
         let order = Order::new(order_id, command, NO_CLIENT_ID, user_of(position, context.source));
         let inserted = self.table.insert(order);
         debug_assert_eq!(inserted, Some(slot));
+        let row = self.positions.at(position);
         let mut incoming = Incoming {
             order,
             position,
-            base,
-            quote,
+            base: row.base,
+            quote: row.quote,
             side,
             limit,
             hold_minor,

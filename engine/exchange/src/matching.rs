@@ -354,7 +354,13 @@ impl<B: Book> Exchange<B> {
         position.open_orders += 1;
         let instrument = self.instruments[place(order.instrument)].as_mut();
         let instrument = instrument.expect("an accepted order has an instrument");
-        *self.table.get_mut(slot).expect("an incoming order is in the table") = *order;
+        // The table has the order already: only what matching or a replace may have changed is written. A copy of the
+        // whole line would wait for all the small stores that have just made it.
+        let kept = self.table.get_mut(slot).expect("an incoming order is in the table");
+        kept.price_ticks = order.price_ticks;
+        kept.leaves_lots = order.leaves_lots;
+        kept.filled_lots = order.filled_lots;
+        kept.client_index = order.client_index;
         instrument.state.enlist(order);
         instrument.book.rest(&mut self.table, slot);
     }

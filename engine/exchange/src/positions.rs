@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use machine::StateHasher;
+use machine::{StateHasher, prefetch};
 use protocol::{AccountId, InstrumentId, MAX_POSITION_LOTS, QuantityLots, Side};
 use wallet::BalanceSlot;
 
@@ -116,10 +116,10 @@ impl PositionTable {
         }
     }
 
-    /// Reads where a pair's entry would be; what comes back means nothing.
+    /// Asks for the entry of a pair in the index.
     #[inline]
-    pub(crate) fn glance(&self, account: AccountId, instrument: InstrumentId) -> u64 {
-        self.entries[self.home(account, instrument).0]
+    pub(crate) fn prefetch(&self, account: AccountId, instrument: InstrumentId) {
+        prefetch(&self.entries[self.home(account, instrument).0]);
     }
 
     /// Whether there is no place left.

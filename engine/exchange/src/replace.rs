@@ -136,6 +136,8 @@ impl<B: Book> Exchange<B> {
             && !self.positions.at(position_of(order)).is_full(order.side())
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn replace_extended_order(
         &mut self,
         context: &Context,
@@ -508,7 +510,7 @@ impl<B: Book> Exchange<B> {
         command: &ReplaceOrder,
     ) -> Result<Option<u32>, RejectReason> {
         let id = &command.client_order_id;
-        if id.is_none() || self.clients.id(order.client_index, order.order_id.slot()) == *id {
+        if id.is_none() || self.clients.has_id(order.client_index, order.order_id.slot(), id) {
             return Ok(None);
         }
         let hash = self.clients.hash(order.account, id);
