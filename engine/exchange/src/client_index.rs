@@ -205,7 +205,12 @@ impl ClientIndex {
     /// Whether a live order has this id; `hash` is its `client_index`.
     #[inline]
     pub(crate) fn has_id(&self, hash: u32, slot: u32, id: &ClientOrderId) -> bool {
-        if hash == NO_CLIENT_ID { id.is_none() } else { is_same(&self.cells[slot as usize].id, id) }
+        if hash == NO_CLIENT_ID {
+            return id.is_none();
+        }
+        let cell = &self.cells[slot as usize];
+        prefetch(&self.places[cell.place as usize]);
+        is_same(&cell.id, id)
     }
 
     /// Account and id of those that are remembered, the oldest first.
@@ -231,9 +236,11 @@ impl ClientIndex {
             return None;
         }
         let mut at = self.home(hash);
+        // Read for few ids, but most are entered next: a store that misses holds up those behind it.
+        prefetch(&self.places[at * STRIDE]);
         for _ in 0..self.words.len() {
             let word = self.words[at];
-            let mut left = empty_places(word ^ tag_of(hash) * TAG_ONES);
+            let mut left = empty_places(word ^ (tag_of(hash) * TAG_ONES));
             while left != 0 {
                 let cell = self.places[at * STRIDE + left.trailing_zeros() as usize / 8];
                 if self.names(cell, account, id) {
@@ -300,7 +307,7 @@ impl ClientIndex {
     fn vacate(&mut self, place: u32, hash: u32) {
         let bucket = place as usize / STRIDE;
         let tag = 0xFF << (8 * (place as usize % STRIDE));
-        debug_assert_eq!(self.words[bucket] & tag, tag & tag_of(hash) * TAG_ONES, "place {place}");
+        debug_assert_eq!(self.words[bucket] & tag, tag & (tag_of(hash) * TAG_ONES), "place {place}");
         self.words[bucket] &= !tag;
         let mut at = self.home(hash);
         while at != bucket {
@@ -334,7 +341,8 @@ fn tag_of(hash: u32) -> u64 {
 #[inline]
 fn empty_places(word: u64) -> u64 {
     const LOW: u64 = TAG_ONES * 0x7F;
-    !(((word & LOW) + LOW) | word | LOW) & TAG_ONES * 0x80
+    const HIGH: u64 = TAG_ONES * 0x80;
+    !(((word & LOW) + LOW) | word | LOW) & HIGH
 }
 
 /// An id as words. The last one overlaps the fourth: 36 bytes are four and a half.

@@ -77,6 +77,7 @@ impl<B: Book> Exchange<B> {
     ) -> Result<(), RejectReason> {
         self.check_owner(command.account, command.instrument)?;
         let order = self.find_order(command.order_id, command.account, command.instrument)?;
+        self.table.prefetch_around(command.order_id.slot());
         self.check_not_uncrossing(command.instrument)?;
         if order.flags & flags::EXTENDED == 0 {
             self.cancel_plain(order, command.client_order_id, events);

@@ -26,6 +26,7 @@ pub(crate) fn replace<B: Book>(
     if !(1..=MAX_QUANTITY_LOTS).contains(&command.quantity_lots) {
         return Err(RejectReason::InvalidQuantity);
     }
+    exchange.table.prefetch_around(order.order_id.slot());
     exchange.instrument_of(&order).book.prefetch_level(order.side(), command.price_ticks);
     let leaves_lots = command.quantity_lots - order.filled_lots;
     if leaves_lots <= 0 {

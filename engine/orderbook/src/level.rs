@@ -73,16 +73,19 @@ impl Level {
         self.ends >> COUNT_SHIFT
     }
 
-    /// 1 in the place of the count, or 0 if that stays.
+    /// One order less, of some.
     #[inline(always)]
-    fn step(&self) -> u64 {
-        u64::from(self.count() != MANY) << COUNT_SHIFT
+    fn count_down(&mut self) {
+        if self.ends < MANY << COUNT_SHIFT {
+            self.ends -= ONE;
+        }
     }
 
-    /// Makes an order the oldest in place of the one that leaves; there is one more.
+    /// Makes an order the oldest in place of the one that leaves.
     #[inline(always)]
     fn drop_head(&mut self, head: u32) {
-        self.ends = (self.ends & !SLOT_MASK | u64::from(head)) - self.step();
+        self.ends = self.ends & !SLOT_MASK | u64::from(head);
+        self.count_down();
     }
 
     #[inline(always)]
@@ -111,7 +114,9 @@ pub(crate) fn append(level: &mut Level, slots: &mut Slots, slot: u32) {
         order.prev = tail;
         slots.entry_mut(tail).next = slot;
         level.set_tail(slot);
-        level.ends = (level.ends | reserve) + level.step();
+        level.ends |= reserve;
+        // The count is the highest bits: one more than can be counted runs over, and it stays.
+        level.ends = level.ends.checked_add(ONE).unwrap_or(level.ends);
     }
 }
 
@@ -135,7 +140,7 @@ pub(crate) fn take_out(level: &mut Level, slots: &mut Slots, slot: u32) {
     } else {
         slots.entry_mut(next).prev = prev;
     }
-    level.ends -= level.step();
+    level.count_down();
 }
 
 /// Removes the oldest order, of which nothing is shown any more, and frees its slot.
@@ -161,7 +166,7 @@ pub(crate) fn queue_of<'a>(slots: &'a Slots, level: &Level) -> impl Iterator<Ite
     })
 }
 
-/// Checks what a level says of its orders, and returns the last one and the sum.
+/// Checks what a level says of the number of its orders and of reserves.
 pub(crate) fn check(level: &Level, slots: &Slots) {
     let orders = queue_of(slots, level).map(|slot| slots.entry(slot));
     let (mut count, mut reserves) = (0, 0);
