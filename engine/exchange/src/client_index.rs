@@ -545,7 +545,7 @@ mod tests {
         for _ in 0..100_000 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             // Few values, so that neighbours are often 0 and 1 and differ in their highest bit alone.
-            let word = random.swap_bytes() & 0x8181_8181_8181_8181 & (random << 7 | random >> 57);
+            let word = random.swap_bytes() & 0x8181_8181_8181_8181 & random.rotate_left(7);
             let expected = (0..7).filter(|tag| word >> (8 * tag) & 0xFF == 0);
             let expected: u64 = expected.map(|tag| 0x80 << (8 * tag)).sum();
             assert_eq!(empty_places(word), expected, "{word:#x}");

@@ -3,8 +3,8 @@
 use machine::{Context, EventBuffer};
 use orderbook::{Book, Filled, MatchSink, Order, Stop, Taker, order_flags};
 use protocol::{
-    BandAction, CancelReason, ClientOrderId, OrderType, Phase, PriceTicks, QuantityLots, SelfTradePrevention,
-    Side, TimeInForce,
+    BandAction, CancelReason, ClientOrderId, InstrumentId, OrderType, Phase, PriceTicks, QuantityLots,
+    SelfTradePrevention, Side, TimeInForce,
 };
 
 use crate::exchange::{Exchange, day_of, place};
@@ -141,6 +141,19 @@ impl<B: Book> Exchange<B> {
             !self.specials.at(order.order_id.slot()).is_all_or_none() || order.leaves_lots <= lots
         };
         ahead.best(side, counts).filter(|&best| is_within(side, best, incoming.limit))
+    }
+
+    /// Whether an order of this side and limit would meet anybody in the shown book.
+    #[inline]
+    pub(crate) fn meets_shown(
+        &self,
+        instrument: InstrumentId,
+        side: Side,
+        limit: Option<PriceTicks>,
+    ) -> bool {
+        let makers = side.opposite();
+        let best = self.instrument_at(instrument).book.best(makers);
+        best.is_some_and(|best| is_within(makers, best, limit))
     }
 
     /// Matches against the shown book alone.

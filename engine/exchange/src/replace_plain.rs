@@ -100,17 +100,26 @@ impl<B: Book> Exchange<B> {
     ) {
         let slot = order.order_id.slot();
         let (side, position) = (order.side(), position_of(&order));
+        let limit = Some(command.price_ticks);
+        let stays = kept || !self.meets_shown(order.instrument, side, limit);
         let row = self.positions.at_mut(position);
-        *row.open_lots_mut(side) -= if kept { order.leaves_lots - leaves_lots } else { order.leaves_lots };
+        *row.open_lots_mut(side) -= if stays { order.leaves_lots - leaves_lots } else { order.leaves_lots };
         let instrument = self.instruments[place(order.instrument)].as_mut();
         let instrument = instrument.expect("a live order has an instrument");
         if kept {
             return instrument.book.reduce(&mut self.table, slot, leaves_lots);
         }
+        if stays {
+            // Most meet nobody: all that changes is their place.
+            instrument.book.unlink(&mut self.table, slot);
+            let entry = self.table.get_mut(slot).expect("a live order is in the table");
+            entry.price_ticks = command.price_ticks;
+            entry.leaves_lots = leaves_lots;
+            return instrument.book.rest(&mut self.table, slot);
+        }
         row.open_orders -= 1;
         instrument.book.unlink(&mut self.table, slot);
         instrument.state.delist(&order);
-        let limit = Some(command.price_ticks);
         // Read here and not kept: as a pair that is put aside and taken up again they cost more than this.
         let row = self.positions.at(position);
         let mut incoming = Incoming {
