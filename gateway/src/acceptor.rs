@@ -1,19 +1,23 @@
 //! The sockets: accepts, reads, and sends what the gateway has committed. Never blocks, unless the caller lets it wait.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use machine::Record;
 use mio::net::{TcpListener, TcpStream};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::access::{AuditLog, ThreadVerifier};
 use crate::config::GatewayConfig;
+use crate::endpoint::Endpoint;
 use crate::gateway::{CommandPort, Gateway, GatewayError, LinkId};
+use crate::transport::{Handshaker, Outcome, Security, Stream, TlsSettings};
 
 const LISTENER: Token = Token(0);
+const TLS_LISTENER: Token = Token(usize::MAX - 1);
+const HANDSHAKES: Token = Token(usize::MAX - 2);
 /// Read from one connection in one duty cycle, so that none starves the others.
 const READ_BYTES: usize = 64 * 1024;
 /// Connections accepted in one duty cycle.
@@ -34,8 +38,24 @@ pub struct Notice {
     pub text: String,
 }
 
+/// A port that is listened on.
+struct Port {
+    listener: TcpListener,
+    acceptable: bool,
+}
+
+/// The TLS port and where its connections become secure.
+struct TlsPort {
+    port: Port,
+    handshaker: Handshaker,
+    /// Numbers the handshakes: a link may have another client by the time one ends.
+    next_ticket: u64,
+}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    /// Number of its handshake; 0 for plain TCP.
+    ticket: u64,
     peer: SocketAddr,
     readable: bool,
     writable: bool,
@@ -45,13 +65,13 @@ struct Connection {
     comp_id: Option<String>,
 }
 
-/// A [`Gateway`] with its sockets.
-pub struct Acceptor {
-    gateway: Gateway,
+/// A [`Gateway`], or another [`Endpoint`], with its sockets.
+pub struct Acceptor<E = Gateway> {
+    gateway: E,
     poll: Poll,
     events: Events,
-    listener: TcpListener,
-    acceptable: bool,
+    plain: Port,
+    tls: Option<TlsPort>,
     accept_again_ns: u64,
     connections: Vec<Option<Connection>>,
     notices: VecDeque<Notice>,
@@ -65,19 +85,42 @@ impl Acceptor {
     /// # Errors
     /// [`GatewayError`]
     pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
-        let bind = config.bind;
+        let (bind, tls) = (config.bind, config.tls.clone());
         let audit = config.audit_path.as_deref().map(AuditLog::open).transpose()?;
         let gateway = Gateway::open_with(config, Box::new(ThreadVerifier::start()?))?;
+        Self::listen(gateway, bind, tls.as_ref(), audit)
+    }
+}
+
+impl<E: Endpoint> Acceptor<E> {
+    /// Listens for the clients of an endpoint.
+    ///
+    /// # Errors
+    /// [`GatewayError::Io`], naming the address.
+    pub(crate) fn listen(
+        gateway: E,
+        bind: SocketAddr,
+        tls: Option<&TlsSettings>,
+        audit: Option<AuditLog>,
+    ) -> Result<Self, GatewayError> {
         let poll = Poll::new()?;
-        let mut listener = TcpListener::bind(bind)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
-        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let plain = Port::open(bind, LISTENER, &poll)?;
+        let tls = match tls {
+            None => None,
+            Some(tls) => {
+                let port = Port::open(tls.bind, TLS_LISTENER, &poll)?;
+                let notify = Waker::new(poll.registry(), HANDSHAKES)?;
+                let timeout = Duration::from_nanos(gateway.limits().logon_timeout_ns);
+                let handshaker = Handshaker::start(tls.reload.clone(), notify, timeout)?;
+                Some(TlsPort { port, handshaker, next_ticket: 0 })
+            }
+        };
         Ok(Self {
             gateway,
             poll,
             events: Events::with_capacity(1024),
-            listener,
-            acceptable: false,
+            plain,
+            tls,
             accept_again_ns: 0,
             connections: Vec::new(),
             notices: VecDeque::new(),
@@ -91,12 +134,20 @@ impl Acceptor {
     /// # Errors
     /// What the system says.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.plain.listener.local_addr()
+    }
+
+    /// Where it listens for TLS, if it does.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn tls_local_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.tls.as_ref().map(|tls| tls.port.listener.local_addr()).transpose()
     }
 
     /// The gateway behind the sockets.
     #[must_use]
-    pub fn gateway(&self) -> &Gateway {
+    pub fn gateway(&self) -> &E {
         &self.gateway
     }
 
@@ -138,7 +189,7 @@ impl Acceptor {
     /// When the session store or the poll fails; stop then. A connection that fails is closed, no error.
     pub fn do_work(&mut self, now_ns: u64, wait: Duration, port: &mut dyn CommandPort) -> io::Result<usize> {
         self.poll_sockets(wait)?;
-        let mut work = self.accept(now_ns);
+        let mut work = self.accept(now_ns) + self.take_handshakes(now_ns);
         for link in 0..self.connections.len() {
             work += self.read(link, now_ns, port)?;
         }
@@ -162,7 +213,11 @@ impl Acceptor {
         }
         for event in &self.events {
             if event.token() == LISTENER {
-                self.acceptable = true;
+                self.plain.acceptable = true;
+            } else if event.token() == TLS_LISTENER {
+                self.tls.iter_mut().for_each(|tls| tls.port.acceptable = true);
+            } else if event.token() == HANDSHAKES {
+                // What has come is taken in any case.
             } else if let Some(Some(connection)) = self.connections.get_mut(event.token().0 - 1) {
                 connection.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
                 connection.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
@@ -173,46 +228,102 @@ impl Acceptor {
 
     fn accept(&mut self, now_ns: u64) -> usize {
         let mut work = 0;
-        while self.acceptable && work < ACCEPTS && now_ns >= self.accept_again_ns {
-            match self.listener.accept() {
-                Ok((stream, peer)) => self.take_connection(stream, peer, now_ns),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.acceptable = false,
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
-                Err(error) => {
-                    // Out of file descriptors or memory: the connection waits in the backlog until there are some.
-                    self.accept_again_ns = now_ns + ACCEPT_PAUSE_NS;
-                    self.notice(None, None, format!("cannot accept a connection: {error}"));
+        for secure in [false, true] {
+            while work < ACCEPTS && now_ns >= self.accept_again_ns {
+                let tls = self.tls.as_mut().map(|tls| &mut tls.port);
+                let Some(port) = (if secure { tls } else { Some(&mut self.plain) }) else { break };
+                if !port.acceptable {
+                    break;
                 }
+                match port.listener.accept() {
+                    Ok((stream, peer)) => self.take_connection(stream, peer, secure, now_ns),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => port.acceptable = false,
+                    Err(error)
+                        if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => {}
+                    Err(error) => {
+                        // Out of file descriptors or memory: it waits in the backlog until there are some.
+                        self.accept_again_ns = now_ns + ACCEPT_PAUSE_NS;
+                        self.notice(None, None, format!("cannot accept a connection: {error}"));
+                    }
+                }
+                work += 1;
             }
-            work += 1;
         }
         work
     }
 
-    fn take_connection(&mut self, mut stream: TcpStream, peer: SocketAddr, now_ns: u64) {
+    fn take_connection(&mut self, stream: TcpStream, peer: SocketAddr, secure: bool, now_ns: u64) {
         let Some(link) = self.gateway.connect(peer.ip(), now_ns) else {
             return self.notice(Some(peer), None, "refused: as many connections as allowed".to_owned());
         };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        let ready = stream.set_nodelay(true);
-        let ready = ready.and_then(|()| self.poll.registry().register(&mut stream, Token(link + 1), both));
-        if let Err(error) = ready {
-            self.gateway.disconnect(link);
-            return self.notice(Some(peer), None, format!("cannot use the connection: {error}"));
+        match self.prepare(stream, link, secure) {
+            Ok((stream, ticket)) => {
+                if link >= self.connections.len() {
+                    self.connections.resize_with(link + 1, || None);
+                }
+                self.connections[link] = Some(Connection {
+                    readable: !stream.is_handshaking(),
+                    writable: !stream.is_handshaking(),
+                    stream,
+                    ticket,
+                    peer,
+                    ended: false,
+                    closing_since_ns: None,
+                    comp_id: None,
+                });
+            }
+            Err(error) => {
+                self.gateway.disconnect(link);
+                self.notice(Some(peer), None, format!("cannot use the connection: {error}"));
+            }
         }
-        if link >= self.connections.len() {
-            self.connections.resize_with(link + 1, || None);
+    }
+
+    /// Registers a plain connection here, or begins the handshake of one that is to be secure.
+    fn prepare(&mut self, stream: TcpStream, link: LinkId, secure: bool) -> io::Result<(Stream, u64)> {
+        stream.set_nodelay(true)?;
+        match self.tls.as_mut().filter(|_| secure) {
+            Some(tls) => {
+                tls.next_ticket += 1;
+                tls.handshaker.begin(tls.next_ticket, stream)?;
+                Ok((Stream::Handshaking, tls.next_ticket))
+            }
+            None => {
+                let mut stream = Stream::Plain(stream);
+                stream.register(self.poll.registry(), Token(link + 1))?;
+                Ok((stream, 0))
+            }
         }
-        self.connections[link] = Some(Connection {
-            stream,
-            peer,
-            readable: true,
-            writable: true,
-            ended: false,
-            closing_since_ns: None,
-            comp_id: None,
-        });
+    }
+
+    /// Goes on with connections whose handshake has ended.
+    fn take_handshakes(&mut self, now_ns: u64) -> usize {
+        let mut work = 0;
+        while let Some(Outcome { ticket, result }) = self.tls.as_ref().and_then(|tls| tls.handshaker.poll()) {
+            work += 1;
+            let waits = |it: &Option<Connection>| it.as_ref().is_some_and(|it| it.ticket == ticket);
+            // The link may have been closed meanwhile; then the stream is dropped here.
+            let Some(link) = self.connections.iter().position(waits) else { continue };
+            let connection = self.connections[link].as_mut().expect("found above");
+            let outcome = result.and_then(|stream| {
+                let certificate = stream.session.peer_certificates().and_then(|chain| chain.first());
+                let security = Security { tls: true, certificate: certificate.cloned() };
+                connection.stream = Stream::Tls(stream);
+                let registered = connection.stream.register(self.poll.registry(), Token(link + 1));
+                registered.map(|()| security).map_err(|error| error.to_string())
+            });
+            match outcome {
+                Ok(security) => {
+                    (connection.readable, connection.writable) = (true, true);
+                    self.gateway.secured(link, security);
+                }
+                Err(reason) => {
+                    self.gateway.not_secured(link, now_ns);
+                    self.drop_connection(link, &reason);
+                }
+            }
+        }
+        work
     }
 
     fn read(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
@@ -224,7 +335,7 @@ impl Acceptor {
         let mut received = 0;
         if connection.readable && !connection.ended && !was_stalled {
             // Before its Logon a client fills no more than the room of one message.
-            let limits = &self.gateway.config().limits;
+            let limits = self.gateway.limits();
             let room =
                 if connection.comp_id.is_some() { READ_BYTES } else { limits.message_bytes.min(READ_BYTES) };
             match connection.stream.read(&mut self.buffer[..room]) {
@@ -243,7 +354,7 @@ impl Acceptor {
         }
         let connection = self.connections[link].as_mut().expect("looked at above");
         if connection.comp_id.is_none()
-            && let Some(comp_id) = self.gateway.comp_id(link)
+            && let Some(comp_id) = self.gateway.client_name(link)
         {
             connection.comp_id = Some(comp_id.to_owned());
             let (peer, comp_id) = (connection.peer, connection.comp_id.clone());
@@ -261,8 +372,12 @@ impl Acceptor {
         let closing = self.gateway.closing(link);
         let output = self.gateway.output(link);
         let mut work = 0;
-        while connection.writable && !output.is_empty() {
-            match connection.stream.write(output) {
+        while connection.writable && (!output.is_empty() || connection.stream.has_pending()) {
+            let written = match output.as_slice() {
+                [] => connection.stream.flush().map(|()| 0),
+                output => connection.stream.write(output),
+            };
+            match written {
                 Ok(length) => {
                     output.drain(..length);
                     work = 1;
@@ -276,10 +391,11 @@ impl Acceptor {
             }
         }
         let Some(reason) = closing else { return work };
-        let timeout_ns = self.gateway.config().limits.logout_timeout_ns;
+        let timeout_ns = self.gateway.limits().logout_timeout_ns;
         let connection = self.connections[link].as_mut().expect("looked at above");
         let since_ns = *connection.closing_since_ns.get_or_insert(now_ns);
-        if self.gateway.output(link).is_empty() || now_ns.saturating_sub(since_ns) >= timeout_ns {
+        let sent = self.gateway.output(link).is_empty() && !connection.stream.has_pending();
+        if sent || connection.stream.is_handshaking() || now_ns.saturating_sub(since_ns) >= timeout_ns {
             self.drop_connection(link, reason);
         }
         1
@@ -287,9 +403,9 @@ impl Acceptor {
 
     fn drop_connection(&mut self, link: LinkId, reason: &str) {
         let Some(mut connection) = self.connections[link].take() else { return };
-        // Both fail only when the socket is gone already; dropping the stream closes it in any case.
-        let _ = self.poll.registry().deregister(&mut connection.stream);
-        let _ = connection.stream.shutdown(std::net::Shutdown::Write);
+        // Fails only when the socket is gone already; dropping the stream closes it in any case.
+        let _ = connection.stream.deregister(self.poll.registry());
+        connection.stream.finish();
         self.gateway.disconnect(link);
         self.notice(Some(connection.peer), connection.comp_id, reason.to_owned());
     }
@@ -299,5 +415,14 @@ impl Acceptor {
             self.notices.pop_front();
         }
         self.notices.push_back(Notice { peer, comp_id, text });
+    }
+}
+
+impl Port {
+    fn open(bind: SocketAddr, token: Token, poll: &Poll) -> io::Result<Self> {
+        let mut listener = TcpListener::bind(bind)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
+        poll.registry().register(&mut listener, token, Interest::READABLE)?;
+        Ok(Self { listener, acceptable: false })
     }
 }

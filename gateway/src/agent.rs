@@ -5,7 +5,8 @@ use std::time::Duration;
 use sequencer::{Agent, AgentError, Clock, EventReader, Ingress, SendError};
 
 use crate::acceptor::{Acceptor, Notice};
-use crate::gateway::{CommandPort, GatewayError};
+use crate::endpoint::Endpoint;
+use crate::gateway::{CommandPort, Gateway, GatewayError};
 
 /// Events folded in one duty cycle, so that sockets are looked at in between.
 const EVENTS: usize = 1024;
@@ -13,8 +14,8 @@ const EVENTS: usize = 1024;
 /// Joins an [`Acceptor`] to the rings: commands out through an [`Ingress`], events in through an [`EventReader`].
 ///
 /// The acceptor must have seen the recovered events ([`Acceptor::on_event`]) before.
-pub struct GatewayAgent {
-    acceptor: Acceptor,
+pub struct GatewayAgent<E = Gateway> {
+    acceptor: Acceptor<E>,
     port: IngressPort,
     events: EventReader,
     clock: Clock,
@@ -45,7 +46,7 @@ impl CommandPort for IngressPort {
     }
 }
 
-impl GatewayAgent {
+impl<E: Endpoint> GatewayAgent<E> {
     /// Joins them, and ends the recovery. `notify` gets what the operator may want to read in a log.
     ///
     /// # Errors
@@ -54,13 +55,13 @@ impl GatewayAgent {
     /// # Panics
     /// If the ring belongs to another gateway: its events would not be recognised.
     pub fn new(
-        mut acceptor: Acceptor,
+        mut acceptor: Acceptor<E>,
         ingress: Ingress,
         events: EventReader,
         clock: Clock,
         notify: Box<dyn FnMut(&Notice) + Send>,
     ) -> Result<Self, GatewayError> {
-        assert_eq!(ingress.gateway(), acceptor.gateway().config().gateway, "the ring is another gateway's");
+        assert_eq!(ingress.gateway(), acceptor.gateway().number(), "the ring is another gateway's");
         acceptor.finish_recovery()?;
         Ok(Self { acceptor, port: IngressPort { ingress, failed: None }, events, clock, notify })
     }
@@ -83,9 +84,9 @@ impl GatewayAgent {
     }
 }
 
-impl Agent for GatewayAgent {
+impl<E: Endpoint> Agent for GatewayAgent<E> {
     fn name(&self) -> &str {
-        "fix-gateway"
+        E::NAME
     }
 
     fn do_work(&mut self) -> Result<usize, AgentError> {
@@ -95,7 +96,7 @@ impl Agent for GatewayAgent {
     /// Says goodbye to every client and gives them the logout timeout to answer.
     fn on_close(&mut self) -> Result<(), AgentError> {
         self.acceptor.begin_shutdown("the exchange is shutting down", self.clock.now_ns());
-        let timeout = Duration::from_nanos(self.acceptor.gateway().config().limits.logout_timeout_ns);
+        let timeout = Duration::from_nanos(self.acceptor.gateway().limits().logout_timeout_ns);
         // A wait of its own besides the clock's: a test's clock may stand still.
         for _ in 0..=timeout.as_millis() {
             if self.acceptor.is_drained() {

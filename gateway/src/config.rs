@@ -8,6 +8,7 @@ use protocol::{AccountId, SelfTradePrevention};
 
 use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
 use crate::session::SessionSettings;
+use crate::transport::{CertificateName, TlsSettings};
 
 /// Everything a FIX gateway needs to know. Plain data: the binary fills it from its configuration file.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct GatewayConfig {
     pub gateway: u16,
     /// Where to listen.
     pub bind: SocketAddr,
+    /// A second port, for the same sessions over TLS.
+    pub tls: Option<TlsSettings>,
     /// Our CompID: tag 56 of what comes in, 49 of what goes out.
     pub target_comp_id: String,
     /// File with the sessions' state; see [`crate::Store`].
@@ -39,6 +42,7 @@ impl GatewayConfig {
         Self {
             gateway,
             bind,
+            tls: None,
             target_comp_id,
             store_path,
             users,
@@ -107,6 +111,8 @@ impl UserConfig {
 pub struct AccessSettings {
     /// Addresses that it may come from; empty is everywhere.
     pub addresses: Vec<AddressRange>,
+    /// The certificate that it must show; it may then log on over TLS only.
+    pub certificate: Option<CertificateName>,
     /// What it may do.
     pub permissions: Permissions,
     /// Messages per second of the session.

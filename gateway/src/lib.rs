@@ -17,14 +17,17 @@ pub mod access;
 mod agent;
 mod config;
 pub mod dictionary;
+mod endpoint;
 pub mod fix;
 mod gateway;
 pub mod orders;
 pub mod session;
 mod store;
+pub mod transport;
 
 pub use acceptor::{Acceptor, Notice};
 pub use agent::GatewayAgent;
 pub use config::{AccessSettings, ConfigError, GatewayConfig, GatewayLimits, UserConfig};
+pub use endpoint::Endpoint;
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use store::{Store, StoreError};

@@ -52,6 +52,29 @@ fn append(folder: &Path, count: usize, records: usize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Appends one record at a time; a frame is written when it is full.
+fn append_gathered(folder: &Path, records: usize) -> Result<(), Failure> {
+    let mut writer = open(folder, 0, false)?;
+    let mut batch = Vec::new();
+    let mut spent = Duration::ZERO;
+    let mut next = 0;
+    while next < records {
+        fill(&mut batch, writer.last_sequence(), 4096);
+        let start = Instant::now();
+        for record in batch.chunks(RECORD_BYTES) {
+            writer.append(record, 0)?;
+        }
+        spent += start.elapsed();
+        next += 4096;
+    }
+    let start = Instant::now();
+    writer.flush()?;
+    spent += start.elapsed();
+    let each = spent.as_nanos() as f64 / next as f64;
+    println!("append, one at a time, gathered: {each:6.1} ns per record");
+    Ok(())
+}
+
 /// Appends and syncs every batch.
 fn append_and_sync(folder: &Path, count: usize, batches: usize, zero_ahead: u32) -> Result<(), Failure> {
     let mut writer = open(folder, zero_ahead, true)?;
@@ -89,6 +112,8 @@ fn read(folder: &Path) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let base = std::env::args_os().nth(1).map(PathBuf::from).ok_or("give a folder on the disk to measure")?;
+    let folder = tempfile::tempdir_in(&base)?;
+    append_gathered(folder.path(), 4_000_000)?;
     for count in [1, 16, 256, 1024, 4096] {
         let folder = tempfile::tempdir_in(&base)?;
         append(folder.path(), count, 4_000_000.min(count * 40_000))?;

@@ -1,8 +1,9 @@
-//! Synced commands at a steady rate, over many segments: what an append and a sync cost with and without the thread that
-//! prepares segments, beside what the disk takes for the same bytes alone.
+//! Synced commands at a steady rate, over many segments: from the moment that a command comes until it is safe, with the sync
+//! on the writer's thread and on its own, beside what the disk takes for the same bytes alone. The ways take turns, so
+//! that what else the machine does falls on all of them.
 //!
-//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only thread|inline|disk]`. Under `strace -f -c`
-//! or `perf stat -e page-faults --per-thread`, `only` shows what the writer's thread does.
+//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only thread|inline|disk]`. Under
+//! `strace -f -c`, or `perf stat -e page-faults --per-thread`, `only` shows what the writer's threads do.
 
 use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamWriter};
 use machine::{HEADER_LENGTH, RecordHeader};
@@ -10,30 +11,79 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use zerocopy::IntoBytes;
 
 const RECORD_BYTES: usize = 64;
 /// Small, so that a short run goes over many.
 const SEGMENT_BYTES: u64 = 4 << 20;
+/// Turns that each way takes, if more than one does.
+const ROUNDS: u32 = 4;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-fn record(sequence: u64) -> [u8; RECORD_BYTES] {
-    let mut record = [0xA5; RECORD_BYTES];
-    let header = RecordHeader { length: 64, sequence, kind: 1, schema_version: 1, ..RecordHeader::default() };
-    record[..HEADER_LENGTH].copy_from_slice(header.as_bytes());
-    record
+/// What came when, and when it was safe.
+#[derive(Default)]
+struct Times {
+    /// Of each command, from when it was due.
+    commands: Vec<Duration>,
+    /// Of each sync.
+    syncs: Vec<Duration>,
 }
 
-/// Calls `commit` with what has come due since the last call, as group commit does, for so long.
-fn at_rate(rate: u64, lasting: Duration, mut commit: impl FnMut(u64, u64) -> Outcome<()>) -> Outcome<()> {
-    let start = Instant::now();
-    let mut done = 0;
-    while start.elapsed() < lasting {
-        let due = start.elapsed().as_nanos() as u64 * rate / 1_000_000_000;
+/// Commands that come at a steady rate.
+struct Load {
+    start: Instant,
+    rate: u64,
+    lasting: Duration,
+}
+
+impl Load {
+    /// Number of commands that have come; `None` at the end.
+    fn due(&self) -> Option<u64> {
+        let elapsed = self.start.elapsed();
+        (elapsed < self.lasting).then(|| elapsed.as_nanos() as u64 * self.rate / 1_000_000_000)
+    }
+
+    /// Notes that the commands behind `from`, up to `to`, are safe now.
+    fn safe(&self, from: u64, to: u64, times: &mut Times) {
+        let now = self.start.elapsed();
+        for number in from + 1..=to {
+            times.commands.push(now.saturating_sub(Duration::from_nanos(number * 1_000_000_000 / self.rate)));
+        }
+    }
+}
+
+fn fill(batch: &mut Vec<u8>, sequences: std::ops::RangeInclusive<u64>) {
+    batch.clear();
+    for sequence in sequences {
+        let header =
+            RecordHeader { length: 64, sequence, kind: 1, schema_version: 1, ..RecordHeader::default() };
+        batch.extend_from_slice(header.as_bytes());
+        batch.resize(batch.len() + RECORD_BYTES - HEADER_LENGTH, 0xA5);
+    }
+}
+
+fn open(folder: &Path) -> Outcome<StreamWriter> {
+    let identity = StreamIdentity::new(StreamKind::Commands, "measure", &[]);
+    let options =
+        StreamOptions { segment_bytes: SEGMENT_BYTES, sync_on_roll: false, ..StreamOptions::default() };
+    Ok(StreamWriter::open(folder, &identity, &options, Arc::new(DiskStorage))?.0)
+}
+
+/// Write and sync in turn.
+fn inline(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
+    let (mut writer, mut batch, mut done) = (open(folder)?, Vec::new(), 0);
+    while let Some(due) = load.due() {
         if due > done {
-            commit(done + 1, due)?;
+            fill(&mut batch, done + 1..=due);
+            writer.has_room(batch.len())?;
+            let start = Instant::now();
+            writer.write_batch(&batch, writer.durable_sequence())?;
+            writer.sync()?;
+            times.syncs.push(start.elapsed());
+            load.safe(done, due, times);
             done = due;
         } else {
             std::hint::spin_loop();
@@ -42,83 +92,129 @@ fn at_rate(rate: u64, lasting: Duration, mut commit: impl FnMut(u64, u64) -> Out
     Ok(())
 }
 
+/// Write on this thread, sync on another: the next batch is in the file when a sync ends.
+fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
+    let (mut writer, mut batch, mut done) = (open(folder)?, Vec::new(), 0);
+    let (syncer, ended, written) = (writer.syncer(), AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let named = std::thread::Builder::new().name("sync".to_owned());
+        let syncing = named.spawn_scoped(scope, || -> Outcome<()> {
+            let mut safe = 0;
+            while !ended.load(Ordering::Acquire) {
+                if written.load(Ordering::Acquire) == safe {
+                    std::thread::park();
+                    continue;
+                }
+                let start = Instant::now();
+                let durable = syncer.sync()?;
+                times.syncs.push(start.elapsed());
+                load.safe(safe, durable, times);
+                safe = durable;
+            }
+            Ok(())
+        })?;
+        let outcome = (|| -> Outcome<()> {
+            while let Some(due) = load.due() {
+                if due > done {
+                    fill(&mut batch, done + 1..=due);
+                    writer.has_room(batch.len())?;
+                    writer.write_batch(&batch, writer.durable_sequence())?;
+                    done = due;
+                    written.store(done, Ordering::Release);
+                    syncing.thread().unpark();
+                } else {
+                    std::hint::spin_loop();
+                }
+            }
+            Ok(())
+        })();
+        ended.store(true, Ordering::Release);
+        syncing.thread().unpark();
+        syncing.join().map_err(|_| "the syncing thread panicked")??;
+        outcome
+    })
+}
+
+/// The same bytes, written over a file that has all its blocks, and fdatasync: what the disk alone takes.
+fn disk(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
+    let path = folder.join("file");
+    std::fs::write(&path, vec![0; SEGMENT_BYTES as usize])?;
+    let file = OpenOptions::new().write(true).open(&path)?;
+    file.sync_all()?;
+    let (mut batch, mut at, mut done) = (Vec::new(), 0, load.due().unwrap_or(0));
+    while let Some(due) = load.due() {
+        if due == done {
+            std::hint::spin_loop();
+            continue;
+        }
+        fill(&mut batch, done + 1..=due);
+        if at + batch.len() as u64 > SEGMENT_BYTES {
+            at = 0;
+        }
+        file.write_all_at(&batch, at)?;
+        let start = Instant::now();
+        file.sync_data()?;
+        times.syncs.push(start.elapsed());
+        load.safe(done, due, times);
+        at += batch.len() as u64;
+        done = due;
+    }
+    Ok(())
+}
+
 fn show(what: &str, times: &mut [Duration]) {
     times.sort_unstable();
-    let at = |part: usize| times[(times.len() * part / 10_000).min(times.len() - 1)];
+    let Some(last) = times.len().checked_sub(1) else { return };
+    let at = |part: usize| times[(times.len() * part / 10_000).min(last)];
     println!(
-        "{what:<34} {:>7} times  p50 {:>9.1?}  p99 {:>9.1?}  p99.9 {:>9.1?}  max {:>9.1?}",
+        "{what:<28} {:>8}  p50 {:>9.1?}  p90 {:>9.1?}  p99 {:>9.1?}  p99.9 {:>9.1?}  max {:>9.1?}",
         times.len(),
         at(5_000),
+        at(9_000),
         at(9_900),
         at(9_990),
         at(10_000)
     );
 }
 
-fn journal(base: &Path, thread: bool, rate: u64, lasting: Duration) -> Outcome<()> {
-    let folder = tempfile::tempdir_in(base)?;
-    let identity = StreamIdentity::new(StreamKind::Commands, "measure", &[]);
-    let options =
-        StreamOptions { segment_bytes: SEGMENT_BYTES, prepare_on_thread: thread, ..StreamOptions::default() };
-    let (mut writer, _) = StreamWriter::open(folder.path(), &identity, &options, Arc::new(DiskStorage))?;
-    let (mut appends, mut syncs, mut batch) = (Vec::new(), Vec::new(), Vec::new());
-    at_rate(rate, lasting, |first, last| {
-        batch.clear();
-        (first..=last).for_each(|sequence| batch.extend_from_slice(&record(sequence)));
-        let start = Instant::now();
-        writer.write_batch(&batch, writer.durable_sequence())?;
-        let appended = start.elapsed();
-        writer.sync()?;
-        appends.push(appended);
-        syncs.push(start.elapsed());
-        Ok(())
-    })?;
-    let how = if thread { "with the thread" } else { "without" };
-    show(&format!("append, {how}"), &mut appends);
-    show(&format!("append and sync, {how}"), &mut syncs);
-    Ok(())
+fn p99(times: &[Duration]) -> f64 {
+    times.get(times.len() * 99 / 100).map_or(0.0, Duration::as_secs_f64)
 }
 
-/// The same bytes, written over a file that has all its blocks, and fdatasync: what the disk alone takes.
-fn disk(base: &Path, rate: u64, lasting: Duration) -> Outcome<()> {
-    let folder = tempfile::tempdir_in(base)?;
-    let path = folder.path().join("file");
-    std::fs::write(&path, vec![0; SEGMENT_BYTES as usize])?;
-    let file = OpenOptions::new().write(true).open(&path)?;
-    file.sync_all()?;
-    let (mut times, mut batch, mut at) = (Vec::new(), Vec::new(), 0);
-    at_rate(rate, lasting, |first, last| {
-        batch.clear();
-        (first..=last).for_each(|sequence| batch.extend_from_slice(&record(sequence)));
-        if at + batch.len() as u64 > SEGMENT_BYTES {
-            at = 0;
-        }
-        let start = Instant::now();
-        file.write_all_at(&batch, at)?;
-        file.sync_data()?;
-        times.push(start.elapsed());
-        at += batch.len() as u64;
-        Ok(())
-    })?;
-    show("pwrite and fdatasync alone", &mut times);
-    Ok(())
-}
+type Way = fn(&Path, &Load, &mut Times) -> Outcome<()>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let base = PathBuf::from(arguments.first().ok_or("give a folder on the disk to measure")?);
     let number = |index: usize, otherwise| arguments.get(index).map_or(Ok(otherwise), |text| text.parse());
-    let (lasting, rate) = (Duration::from_secs(number(1, 10)?), number(2, 10_000)?);
+    let (seconds, rate) = (number(1, 10)?, number(2, 10_000)?);
     let only = arguments.get(4).map(String::as_str);
-    let wanted = |name| only.is_none_or(|only| only == name);
-    if wanted("disk") {
-        disk(&base, rate, lasting)?;
+    let ways: [(&str, Way); 3] = [("disk", disk), ("inline", inline), ("thread", thread)];
+    let mut all: [Times; 3] = Default::default();
+    let rounds = if only.is_some() { 1 } else { ROUNDS };
+    for _ in 0..rounds {
+        for ((name, way), times) in ways.iter().zip(&mut all) {
+            if only.is_none_or(|only| only == *name) {
+                let folder = tempfile::tempdir_in(&base)?;
+                let load =
+                    Load { start: Instant::now(), rate, lasting: Duration::from_secs(seconds) / rounds };
+                way(folder.path(), &load, times)?;
+            }
+        }
     }
-    if wanted("inline") {
-        journal(&base, false, rate, lasting)?;
+    for ((name, _), times) in ways.iter().zip(&mut all) {
+        show(&format!("{name}: syncs"), &mut times.syncs);
+        show(&format!("{name}: commands until safe"), &mut times.commands);
     }
-    if wanted("thread") {
-        journal(&base, true, rate, lasting)?;
+    let own = p99(&all[0].syncs);
+    if own > 0.0 {
+        let ratio = |times: &Times| p99(&times.commands) / own;
+        println!(
+            "p99 of a command over the disk's own p99 of fdatasync: disk alone {:.2}, inline {:.2}, thread {:.2}",
+            ratio(&all[0]),
+            ratio(&all[1]),
+            ratio(&all[2])
+        );
     }
     Ok(())
 }

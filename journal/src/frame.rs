@@ -11,11 +11,12 @@ use crate::{JournalError, Problem};
 use machine::{Record, RecordHeader, stride};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// An open segment with a valid header.
 pub(crate) struct Segment {
-    pub file: Box<dyn StorageFile>,
+    pub file: Arc<dyn StorageFile>,
     pub path: PathBuf,
     pub header: SegmentHeader,
 }
@@ -37,7 +38,9 @@ impl Segment {
         let mut bytes = vec![0; SEGMENT_HEADER_LENGTH];
         let count = read_full(&*file, &mut bytes, 0).map_err(JournalError::io("read", &path))?;
         match SegmentHeader::parse(&bytes[..count], &path) {
-            Ok(header) if header.first_sequence == first_sequence => Ok(Some(Self { file, path, header })),
+            Ok(header) if header.first_sequence == first_sequence => {
+                Ok(Some(Self { file: Arc::from(file), path, header }))
+            }
             Ok(header) => Err(JournalError::OutOfSequence {
                 file: path,
                 offset: 16,

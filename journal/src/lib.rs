@@ -3,7 +3,8 @@
 //! `journal/FORMAT.md` draws the bytes. The crate moves [`machine::Record`]s and knows no order, account or amount.
 //!
 //! - [`DataFolder`]: the folder of one machine, held by one process.
-//! - [`StreamWriter`]: appends batches to a stream; [`StreamReader`] reads it, beside a live writer too.
+//! - [`StreamWriter`]: appends batches to a stream; [`StreamSyncer`] makes it safe, on another thread if need be;
+//!   [`StreamReader`] reads it, beside a live writer too.
 //! - [`recover`]: start-up; [`replay`]: read-only re-execution; [`verify`]: checksums and continuity.
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
 //! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
@@ -15,6 +16,7 @@ mod error;
 mod folder;
 mod format;
 mod frame;
+mod framing;
 mod log;
 mod options;
 mod reader;
@@ -26,6 +28,7 @@ pub mod simulated;
 mod snapshot;
 mod spare;
 mod storage;
+mod sync;
 mod tail;
 mod truncate;
 mod verify;
@@ -56,5 +59,6 @@ pub use snapshot::{
 };
 pub use spare::SpaceWatch;
 pub use storage::{SharedStorage, Storage, StorageFile};
+pub use sync::StreamSyncer;
 pub use verify::{StreamReport, VerifyProgress, VerifyReport, verify, verify_stream};
 pub use writer::StreamWriter;

@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// An open file.
-pub trait StorageFile: Send {
+/// An open file. One thread writes it; others may read and sync it meanwhile.
+pub trait StorageFile: Send + Sync {
     /// Reads up to `buffer.len()` bytes at `offset`; fewer at the end of the file, 0 beyond it.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ impl StreamWriter {
     /// # Errors
     /// Nothing at or before `sequence` is stored, damage, or what the system says.
     pub fn truncate_after(&mut self, sequence: u64) -> Result<(), JournalError> {
+        self.flush()?;
         self.guarded(|writer| writer.cut_after(sequence))
     }
 
@@ -57,7 +58,6 @@ impl StreamWriter {
         let segment = Segment::require(&*self.storage, &self.folder, first)?;
         let place = find(&segment, self.identity.kind, sequence)?;
         drop(segment);
-        self.unsynced.retain(|unsynced| *unsynced < first);
         self.apply(first, place)
     }
 
@@ -81,7 +81,8 @@ impl StreamWriter {
         self.offset = end;
         self.zeroed_to = end;
         self.chain = place.chain;
-        self.durable_sequence = self.durable_sequence.min(self.chain.last_complete());
+        self.syncer.cut(&self.segment, self.chain.last_complete());
+        self.frame.restart(self.chain);
         Ok(())
     }
 }

@@ -1,19 +1,19 @@
 //! Appending to a stream.
 
-use crate::archive::is_archived;
 use crate::chain::{Chain, ChainHash};
-use crate::format::{FRAME_HEADER_LENGTH, FRAME_MAGIC, FrameHeader, SEGMENT_HEADER_LENGTH, SPARE_NAME};
-use crate::format::{SegmentHeader, segment_path};
-use crate::frame::{Segment, record_checksum};
+use crate::format::{FRAME_HEADER_LENGTH, SEGMENT_HEADER_LENGTH, SPARE_NAME, SegmentHeader, segment_path};
+use crate::frame::Segment;
+use crate::framing::FrameBuffer;
 use crate::options::{StreamIdentity, StreamOptions};
 use crate::scan::{RecoveryReport, Scan, scan};
 use crate::spare::{SpaceWatch, SpareMaker, ZEROS, disk_full};
 use crate::storage::{SharedStorage, StorageFile, write_all};
-use crate::{JournalError, Mark, Problem};
-use machine::{HEADER_LENGTH, RecordHeader, stride};
+use crate::sync::{StreamSyncer, sync_segments};
+use crate::{JournalError, Mark};
 use std::io;
 use std::path::{Path, PathBuf};
-use zerocopy::{FromBytes, IntoBytes};
+use std::sync::Arc;
+use zerocopy::IntoBytes;
 
 /// The one writer of a stream. After any error it takes nothing more.
 pub struct StreamWriter {
@@ -30,13 +30,11 @@ pub struct StreamWriter {
     /// Prepares the next segment.
     pub(crate) spares: SpareMaker,
     space: SpaceWatch,
-    /// The frame being built, in aligned memory.
-    words: Vec<u64>,
-    pub(crate) durable_sequence: u64,
-    pub(crate) dirty: bool,
-    /// Earlier segments that have not been synced.
-    pub(crate) unsynced: Vec<u64>,
-    failed: bool,
+    /// Records that are not written yet.
+    pub(crate) frame: FrameBuffer,
+    /// What the caller has acknowledged.
+    claimed: u64,
+    pub(crate) syncer: StreamSyncer,
 }
 
 /// Zeros pay for themselves when they serve at least this many frames: a frame of 256 KiB is synced sooner without.
@@ -44,13 +42,6 @@ const ZERO_AHEAD_FRAMES: u64 = 16;
 
 /// The helper is told how full the segment is each time that so many bytes (two to the power of this) are.
 const PACE_BITS: u32 = 20;
-
-/// A frame in the writer's buffer, not written yet.
-struct Built {
-    header: FrameHeader,
-    chain: Chain,
-    consumed: usize,
-}
 
 impl StreamWriter {
     /// Opens a stream for appending, and creates it if the folder has none. Checks all of it, cuts a torn tail, and
@@ -129,6 +120,7 @@ impl StreamWriter {
             }
             (segment, SEGMENT_HEADER_LENGTH as u64)
         };
+        let syncer = StreamSyncer::new(storage.clone(), folder, &segment, scan.chain.last_complete());
         Ok(Self {
             storage,
             folder: folder.to_path_buf(),
@@ -140,42 +132,61 @@ impl StreamWriter {
             zeroed_to: zeroed_to.max(offset),
             spares,
             space: SpaceWatch::default(),
-            words: vec![0; options.max_frame_bytes as usize / 8],
-            durable_sequence: scan.chain.last_complete(),
-            dirty: false,
-            unsynced: Vec::new(),
-            failed: false,
+            frame: FrameBuffer::new(options.max_frame_bytes, scan.chain),
+            claimed: 0,
+            syncer,
         })
     }
 
-    /// Appends whole records, padded to 8 bytes, back to back, in sequence without gaps; several events may share
-    /// one. Fills in each record's checksum. What is written is safe only after [`StreamWriter::sync`].
+    /// Gathers whole records, padded to 8 bytes, back to back, in sequence without gaps; several events may share one.
+    /// Fills in each record's checksum. They are written with those before them, as one frame, by
+    /// [`StreamWriter::flush`], or when a frame is full; until then they are in the memory of this process only.
     ///
     /// `durable_sequence` is what the caller knows to be synced, or has promised to keep (0 for nothing); it goes
-    /// into the frame and lets recovery tell damage from a torn tail. The writer raises it to what it has synced itself.
+    /// into the frame and lets recovery tell damage from a torn tail. The writer raises it to what has been synced.
     ///
     /// # Errors
     /// A full disk, what the system says, or a batch that breaks these rules; the writer is stopped after any.
-    pub fn write_batch(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
-        self.guarded(|writer| writer.append(records, durable_sequence))
+    pub fn append(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
+        self.guarded(|writer| writer.gather(records, durable_sequence))
     }
 
-    /// Makes everything written so far safe against loss of power, and returns the last sequence whose records are
+    /// Writes what is gathered to the system, which keeps it when this process dies. Safe against loss of power only
+    /// after a sync.
+    ///
+    /// # Errors
+    /// As for [`StreamWriter::append`].
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.guarded(Self::write_frame)
+    }
+
+    /// [`StreamWriter::append`] and [`StreamWriter::flush`].
+    ///
+    /// # Errors
+    /// As for [`StreamWriter::append`].
+    pub fn write_batch(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
+        self.guarded(|writer| {
+            writer.gather(records, durable_sequence)?;
+            writer.write_frame()
+        })
+    }
+
+    /// Makes everything appended so far safe against loss of power, and returns the last sequence whose records are
     /// all safe. Never tries again after a failure.
     ///
     /// # Errors
     /// What the system says; the writer is stopped after it.
     pub fn sync(&mut self) -> Result<u64, JournalError> {
         self.guarded(|writer| {
-            if writer.dirty {
-                let unsynced = std::mem::take(&mut writer.unsynced);
-                sync_segments(&writer.storage, &writer.folder, &unsynced)?;
-                writer.segment.file.sync().map_err(writer.segment.io("sync"))?;
-                writer.dirty = false;
-                writer.durable_sequence = writer.chain.last_complete();
-            }
-            Ok(writer.durable_sequence)
+            writer.write_frame()?;
+            if writer.syncer.is_dirty() { writer.syncer.sync() } else { Ok(writer.durable_sequence()) }
         })
+    }
+
+    /// Syncs beside this writer, on another thread.
+    #[must_use]
+    pub fn syncer(&self) -> StreamSyncer {
+        self.syncer.clone()
     }
 
     /// Whether `bytes` of records can be appended without another segment, or with one that is there or being made. When
@@ -190,8 +201,9 @@ impl StreamWriter {
             let alignment = u64::from(writer.options.frame_alignment);
             // Each frame but the last is at least half full, or it would have taken the next record (16 records or
             // more fit any frame, or a record is alone in it).
-            let frames = 2 * (bytes as u64).div_ceil(frame) + 1;
-            let needed = bytes as u64 + frames * (FRAME_HEADER_LENGTH as u64 + alignment);
+            let bytes = (bytes + writer.frame.used()) as u64;
+            let frames = 2 * bytes.div_ceil(frame) + 1;
+            let needed = bytes + frames * (FRAME_HEADER_LENGTH as u64 + alignment);
             if needed > room {
                 writer.spares.settle()?;
             } else {
@@ -209,22 +221,22 @@ impl StreamWriter {
         self.space.clone()
     }
 
-    /// Sequence of the last record written; 0 when there is none.
+    /// Sequence of the last record appended; 0 when there is none.
     #[must_use]
     pub fn last_sequence(&self) -> u64 {
-        self.chain.last
+        self.frame.after().last
     }
 
     /// Last sequence that is known to be safe against loss of power.
     #[must_use]
     pub fn durable_sequence(&self) -> u64 {
-        self.durable_sequence
+        self.syncer.durable_sequence()
     }
 
-    /// Time of the last record written, nanoseconds since the Unix epoch; 0 when there is none.
+    /// Time of the last record appended, nanoseconds since the Unix epoch; 0 when there is none.
     #[must_use]
     pub fn last_timestamp_ns(&self) -> u64 {
-        self.chain.last_timestamp_ns
+        self.frame.after().last_timestamp_ns
     }
 
     /// The hash chain after everything written.
@@ -245,105 +257,65 @@ impl StreamWriter {
         &self.folder
     }
 
-    /// Runs a step; the first error stops the writer for good.
+    /// Runs a step; the first error, here or of a sync, stops the writer for good.
     pub(crate) fn guarded<T>(
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<T, JournalError>,
     ) -> Result<T, JournalError> {
-        if self.failed {
+        if self.syncer.has_failed() {
             return Err(JournalError::Stopped { folder: self.folder.clone() });
         }
         let result = step(self);
-        self.failed = result.is_err();
+        if result.is_err() {
+            self.syncer.stop();
+        }
         result
     }
 
-    fn append(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
-        if durable_sequence > self.chain.last_complete() {
+    fn gather(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
+        if durable_sequence > self.frame.after().last_complete() {
             return Err(self.refuse("it claims that records not yet written are synced"));
         }
-        let durable_sequence = durable_sequence.max(self.durable_sequence);
+        self.claimed = self.claimed.max(durable_sequence);
         let mut rest = records;
         while !rest.is_empty() {
-            let built = self.build(rest, durable_sequence)?;
-            self.emit(&built)?;
-            rest = &rest[built.consumed..];
+            let taken = self.frame.take(rest).map_err(|reason| self.refuse(reason))?;
+            rest = &rest[taken..];
+            if rest.is_empty() {
+                break;
+            }
+            if self.frame.used() == 0 {
+                return Err(self.refuse("a record is longer than max_frame_bytes allows"));
+            }
+            self.write_frame()?;
         }
         Ok(())
     }
 
-    /// Copies as many records as fit a frame behind its header, filling in their checksums.
-    fn build(&mut self, records: &[u8], durable_sequence: u64) -> Result<Built, JournalError> {
-        let mut chain = self.chain;
-        let first_sequence = chain.expected();
-        let limit = self.words.len() * 8 - FRAME_HEADER_LENGTH;
-        let mut consumed = 0;
-        let frame = &mut self.words.as_mut_bytes()[FRAME_HEADER_LENGTH..];
-        while consumed < records.len() {
-            let rest = &records[consumed..];
-            let length = match check_record(rest) {
-                Ok(length) => length,
-                Err(reason) => return Err(self.refuse(reason)),
-            };
-            let end = consumed + stride(length);
-            if end > limit {
-                break;
-            }
-            let place = &mut frame[consumed..end];
-            place[..length].copy_from_slice(&rest[..length]);
-            place[length..].fill(0);
-            let checksum = record_checksum(&place[..length]);
-            place[4..8].copy_from_slice(&checksum.to_le_bytes());
-            let accepted = RecordHeader::ref_from_bytes(&place[..HEADER_LENGTH])
-                .map_or(Err(Problem::FrameShape), |header| chain.accept(header));
-            match accepted {
-                Ok(()) => {}
-                Err(Problem::TimeBack) => return Err(self.refuse("its times go back")),
-                Err(_) => return Err(self.refuse("its records do not follow the last one without a gap")),
-            }
-            consumed = end;
+    /// Writes the gathered records as a frame, in the next segment if it does not fit this one.
+    fn write_frame(&mut self) -> Result<(), JournalError> {
+        if self.frame.used() == 0 {
+            return Ok(());
         }
-        if consumed == 0 {
-            return Err(self.refuse("a record is longer than max_frame_bytes allows"));
-        }
-        let header = FrameHeader {
-            magic: FRAME_MAGIC,
-            payload_length: consumed as u32,
-            record_count: (chain.records - self.chain.records) as u32,
-            first_sequence,
-            sequence_span: (chain.last - first_sequence) as u32,
-            durable_sequence: durable_sequence.min(first_sequence - 1),
-            ..FrameHeader::default()
-        };
-        Ok(Built { header, chain, consumed })
-    }
-
-    /// Writes the frame that was built, in the next segment if it does not fit this one.
-    fn emit(&mut self, built: &Built) -> Result<(), JournalError> {
-        let mut header = built.header;
+        let header = self.frame.header(self.claimed.max(self.syncer.durable_sequence()));
         if self.offset + header.total_length(self.segment.header.frame_alignment)
             > self.segment.header.segment_bytes
         {
             self.roll(header.first_sequence)?;
         }
-        let total = header.total_length(self.segment.header.frame_alignment);
-        let used = FRAME_HEADER_LENGTH + built.consumed;
-        let frame = &mut self.words.as_mut_bytes()[..total as usize];
-        frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
-        let hash = self.chain.hash.after(&frame[..used]);
-        header.chain = hash.half();
-        header.seal(self.segment.header.checksum);
-        frame[..FRAME_HEADER_LENGTH].copy_from_slice(header.as_bytes());
-        frame[used..].fill(0);
-        let end = self.offset + total;
+        let place = &self.segment.header;
+        let (frame, chain) = self.frame.seal(header, place.checksum, place.frame_alignment);
+        let total = frame.len() as u64;
         let written = write_all(&*self.segment.file, frame, self.offset);
         written.map_err(|error| self.write_error(error))?;
-        self.dirty = true;
+        let end = self.offset + total;
         if self.offset >> PACE_BITS != end >> PACE_BITS {
             self.spares.pace(end);
         }
         self.offset = end;
-        self.chain = Chain { hash, ..built.chain };
+        self.chain = chain;
+        self.frame.restart(chain);
+        self.syncer.frame_written(total, chain.last_complete());
         let zero_ahead = u64::from(self.options.zero_ahead_bytes);
         if end > self.zeroed_to && total < zero_ahead / ZERO_AHEAD_FRAMES {
             self.zero_ahead().map_err(|error| self.write_error(error))?;
@@ -370,21 +342,21 @@ impl StreamWriter {
         if first_sequence <= self.segment.header.first_sequence {
             return Err(self.refuse("one command's events fill a whole segment; take larger segments"));
         }
+        let mut unsynced = Some(self.segment.header.first_sequence);
         if self.options.sync_on_roll {
-            self.segment.file.sync().map_err(self.segment.io("sync"))?;
-            self.durable_sequence = self.chain.last_complete();
-        } else {
-            self.unsynced.push(self.segment.header.first_sequence);
+            self.syncer.sync()?;
+            unsynced = None;
         }
         let spare = self.spares.take()?;
         let start = SegmentHeader {
             first_sequence,
-            durable_sequence: self.durable_sequence,
+            durable_sequence: self.syncer.durable_sequence(),
             previous_timestamp_ns: self.chain.last_timestamp_ns,
             chain: self.chain.hash,
             ..SegmentHeader::blank(&self.identity)
         };
         self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare.file, start)?;
+        self.syncer.segment_begun(&self.segment, unsynced);
         self.offset = SEGMENT_HEADER_LENGTH as u64;
         self.zeroed_to = spare.zeroed_to.max(self.offset);
         self.spares.request()
@@ -400,17 +372,6 @@ impl StreamWriter {
         }
         JournalError::io("write", &self.segment.path)(error)
     }
-}
-
-/// Length of the record at the start of `bytes`, which holds all of it with its padding.
-#[inline]
-fn check_record(bytes: &[u8]) -> Result<usize, &'static str> {
-    let Some(length) = bytes.first_chunk::<4>() else { return Err("a record is cut off") };
-    let length = u32::from_le_bytes(*length) as usize;
-    if !(HEADER_LENGTH..=machine::MAX_RECORD_LENGTH).contains(&length) {
-        return Err("a record has an impossible length");
-    }
-    if bytes.len() < stride(length) { Err("a record is cut off") } else { Ok(length) }
 }
 
 fn create_folder(storage: &SharedStorage, folder: &Path) -> Result<(), JournalError> {
@@ -444,18 +405,6 @@ pub(crate) fn reopen(storage: &SharedStorage, folder: &Path, first: u64) -> Resu
     Ok(segment)
 }
 
-fn sync_segments(storage: &SharedStorage, folder: &Path, firsts: &[u64]) -> Result<(), JournalError> {
-    for first in firsts {
-        if is_archived(&**storage, folder, *first) {
-            continue;
-        }
-        let path = segment_path(folder, *first);
-        let file = storage.open(&path, true).map_err(JournalError::io("open", &path))?;
-        file.sync().map_err(JournalError::io("sync", &path))?;
-    }
-    Ok(())
-}
-
 /// Makes the spare the segment that `start` tells of. The header is synced before the name appears.
 fn adopt_spare(
     storage: &SharedStorage,
@@ -476,5 +425,5 @@ fn adopt_spare(
     spare.sync().map_err(JournalError::io("sync", &from))?;
     storage.rename(&from, &path).map_err(JournalError::io("rename", &from))?;
     storage.sync_folder(folder).map_err(JournalError::io("sync", folder))?;
-    Ok(Segment { file: spare, path, header })
+    Ok(Segment { file: Arc::from(spare), path, header })
 }

@@ -44,6 +44,7 @@ impl<M: StateMachine> InlinePipeline<M> {
             AgentName::Sequencer => &mut self.parts.sequencer,
             AgentName::Engine => &mut self.parts.engine,
             AgentName::Journal => &mut self.parts.journal,
+            AgentName::Sync => &mut self.parts.sync,
             AgentName::EventJournal => &mut self.parts.event_journal,
         };
         call(agent, &self.fault, |agent| agent.do_work())
@@ -115,8 +116,8 @@ impl<M: StateMachine> InlinePipeline<M> {
                 return Err(self.progress.stuck(std::time::Duration::ZERO));
             }
         }
-        let Parts { sequencer, engine, journal, event_journal } = &mut self.parts;
-        let own: [&mut dyn Agent; 4] = [sequencer, engine, journal, event_journal];
+        let Parts { sequencer, engine, journal, sync, event_journal } = &mut self.parts;
+        let own: [&mut dyn Agent; 5] = [sequencer, engine, journal, sync, event_journal];
         for agent in own {
             call(agent, &self.fault, |agent| agent.on_close())?;
         }

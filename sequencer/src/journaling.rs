@@ -3,39 +3,69 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use journal::{ChainHash, SpaceWatch, StreamWriter};
+use journal::{ChainHash, SpaceWatch, StreamSyncer, StreamWriter};
 
 use crate::agent::{Agent, AgentError, Fault};
+use crate::clock::Clock;
 use crate::config::Durability;
 use crate::gate::{EventReader, Gate};
 use crate::ring::broadcast::GatedReader;
+use crate::waker::Waker;
 
-/// Writes the commands, and opens the gate.
-///
-/// Group commit: all that arrives in the ring while one sync runs is written and synced together by the next.
+/// How the commands are made safe.
+#[derive(Clone)]
+pub struct Committing {
+    /// What the gate waits for.
+    pub durability: Durability,
+    /// Most bytes that gather for one sync, and most that are written in one duty cycle.
+    pub batch_bytes: usize,
+    /// Stands at the writer's last sequence.
+    pub gate: Gate,
+    /// Of the pipeline.
+    pub fault: Fault,
+    wakers: Arc<Wakers>,
+}
+
+/// The two threads wake each other: neither has to look all the time.
+#[derive(Default)]
+struct Wakers {
+    journal: Waker,
+    sync: Waker,
+}
+
+impl Committing {
+    /// As configured.
+    #[must_use]
+    pub fn new(durability: Durability, batch_bytes: usize, gate: Gate, fault: Fault) -> Self {
+        Self { durability, batch_bytes, gate, fault, wakers: Arc::default() }
+    }
+}
+
+/// Writes the commands; opens the gate where no sync is promised. With [`SyncAgent`] on another thread, the next batch is
+/// hashed and written while a sync runs: a bounded one, and what is beyond it waits in the ring.
 pub struct JournalAgent {
     commands: GatedReader,
     writer: StreamWriter,
-    durability: Durability,
-    batch_bytes: usize,
-    gate: Gate,
+    syncer: StreamSyncer,
+    how: Committing,
     /// Filled with the hash chain after the last command when the agent is closed.
     chain: Arc<OnceLock<ChainHash>>,
-    fault: Fault,
 }
 
 impl JournalAgent {
-    /// Writes what `commands` gives; `gate` stands at the writer's last sequence.
+    /// Writes what `commands` gives.
     #[must_use]
-    pub fn new(
-        commands: GatedReader,
-        writer: StreamWriter,
-        durability: Durability,
-        batch_bytes: usize,
-        gate: Gate,
-        fault: Fault,
-    ) -> Self {
-        Self { commands, writer, durability, batch_bytes, gate, chain: Arc::default(), fault }
+    pub fn new(commands: GatedReader, writer: StreamWriter, how: Committing) -> Self {
+        let syncer = writer.syncer();
+        Self { commands, writer, syncer, how, chain: Arc::default() }
+    }
+
+    /// Makes safe what this agent writes, `wait_ns` after the first command of a batch has been written (0: at once), or
+    /// sooner, when a whole batch has been. `closing` is set when the pipeline takes no more commands.
+    #[must_use]
+    pub fn sync_agent(&self, clock: Clock, wait_ns: u64, closing: Arc<AtomicBool>) -> SyncAgent {
+        let syncer = self.writer.syncer();
+        SyncAgent { syncer, how: self.how.clone(), clock, wait_ns, waiting_since_ns: None, closing }
     }
 
     /// Tells when room for the commands is short.
@@ -48,15 +78,25 @@ impl JournalAgent {
         Arc::clone(&self.chain)
     }
 
-    /// Writes what is in the ring, a bounded amount. Returns the number of commands.
+    /// Most bytes that may be written now.
+    fn limit(&self) -> usize {
+        let batch = self.how.batch_bytes;
+        if self.how.durability != Durability::Disk {
+            return batch;
+        }
+        batch.saturating_sub(usize::try_from(self.syncer.gathered_bytes()).unwrap_or(batch))
+    }
+
+    /// Writes what is in the ring, a bounded amount, as one frame if it fits. Returns the number of commands.
     fn write(&mut self) -> Result<usize, AgentError> {
         let (mut commands, mut bytes) = (0, 0);
         // Also without commands: someone may wait for room to be made.
         self.writer.has_room(0)?;
-        // The ring's end cuts a batch in two; both halves belong under one sync.
-        while bytes < self.batch_bytes {
+        let limit = self.limit();
+        // The ring's end cuts a batch in two; both halves belong into one frame.
+        while bytes < limit {
             let (mut last, mut count) = (0, 0);
-            let batch = self.commands.peek_while(self.batch_bytes - bytes, |header| {
+            let batch = self.commands.peek_while(limit - bytes, |header| {
                 last = header.sequence;
                 count += 1;
                 true
@@ -65,17 +105,19 @@ impl JournalAgent {
             if batch.is_empty() || !self.writer.has_room(batch.len())? {
                 break;
             }
-            if self.durability == Durability::Memory {
-                self.gate.publish(last);
+            let memory = self.how.durability == Durability::Memory;
+            if memory {
+                self.how.gate.publish(last);
             }
             // What has been acknowledged must never be taken for a torn tail later; memory promises nothing.
-            let kept = if self.durability == Durability::Memory { 0 } else { self.gate.committed() };
-            self.writer.write_batch(batch, kept)?;
+            let kept = if memory { 0 } else { self.how.gate.committed() };
+            self.writer.append(batch, kept)?;
             let length = batch.len();
             self.commands.advance(length);
             bytes += length;
             commands += count;
         }
+        self.writer.flush()?;
         Ok(commands)
     }
 }
@@ -86,18 +128,16 @@ impl Agent for JournalAgent {
     }
 
     fn do_work(&mut self) -> Result<usize, AgentError> {
-        if self.fault.is_raised() {
+        if self.how.fault.is_raised() {
             return Ok(0);
         }
+        self.how.wakers.journal.register();
         let commands = self.write()?;
         if commands > 0 {
-            match self.durability {
+            match self.how.durability {
                 Durability::Memory => {}
-                Durability::Os => self.gate.publish(self.writer.last_sequence()),
-                Durability::Disk => {
-                    let durable = self.writer.sync()?;
-                    self.gate.publish(durable);
-                }
+                Durability::Os => self.how.gate.publish(self.writer.last_sequence()),
+                Durability::Disk => self.how.wakers.sync.wake(),
             }
         }
         Ok(commands)
@@ -106,11 +146,69 @@ impl Agent for JournalAgent {
     /// Syncs, whatever the durability: an orderly shutdown loses nothing. Not after a fault: what the disk has
     /// said once is not asked again.
     fn on_close(&mut self) -> Result<(), AgentError> {
-        if !self.fault.is_raised() {
+        if !self.how.fault.is_raised() {
             self.writer.sync()?;
             let _ = self.chain.set(self.writer.chain());
         }
         Ok(())
+    }
+}
+
+/// Syncs what [`JournalAgent`] writes, and opens the gate up to there: with durability `disk`. With the others it only
+/// syncs segments that are full, so that neither the writer nor a shutdown has to wait for all of them.
+///
+/// Group commit: all that is written while one sync runs is covered by the next.
+pub struct SyncAgent {
+    syncer: StreamSyncer,
+    how: Committing,
+    clock: Clock,
+    wait_ns: u64,
+    /// When the batch that is being waited for was first seen.
+    waiting_since_ns: Option<u64>,
+    closing: Arc<AtomicBool>,
+}
+
+impl SyncAgent {
+    /// Whether a batch should still grow before it is synced.
+    fn should_wait(&mut self) -> bool {
+        if self.wait_ns == 0
+            || self.syncer.gathered_bytes() >= self.how.batch_bytes as u64
+            || self.closing.load(Ordering::Acquire)
+        {
+            return false;
+        }
+        let now_ns = self.clock.now_ns();
+        let since_ns = *self.waiting_since_ns.get_or_insert(now_ns);
+        now_ns.saturating_sub(since_ns) < self.wait_ns
+    }
+}
+
+impl Agent for SyncAgent {
+    fn name(&self) -> &str {
+        "sync"
+    }
+
+    fn do_work(&mut self) -> Result<usize, AgentError> {
+        if self.how.fault.is_raised() {
+            return Ok(0);
+        }
+        if self.how.durability != Durability::Disk {
+            return Ok(usize::from(self.syncer.sync_full_segments()?));
+        }
+        self.how.wakers.sync.register();
+        let committed = self.how.gate.committed();
+        if self.syncer.written_sequence() == committed || self.should_wait() {
+            return Ok(0);
+        }
+        self.waiting_since_ns = None;
+        let journal = &self.how.wakers.journal;
+        let durable = self.syncer.sync_after(|| journal.wake())?;
+        // Once anything has failed, nothing more leaves.
+        if self.how.fault.is_raised() {
+            return Ok(0);
+        }
+        self.how.gate.publish(durable);
+        Ok(usize::try_from(durable - committed).unwrap_or(usize::MAX))
     }
 }
 

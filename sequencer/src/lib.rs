@@ -1,7 +1,7 @@
 //! Rings, agents, clock, sequencing and the durability gate.
 //!
 //! ```text
-//! Ingress ─ring─▶ SequencerAgent ─command ring─┬─▶ JournalAgent ──▶ Gate (committed up to)
+//! Ingress ─ring─▶ SequencerAgent ─command ring─┬─▶ JournalAgent ─▶ SyncAgent ─▶ Gate (committed up to)
 //! Ingress ─ring─▶   sequence, time             └─▶ EngineAgent ─event ring─┬─▶ EventReader (through the gate)
 //!                                                                          └─▶ EventJournalAgent (likewise)
 //! ```
@@ -9,7 +9,8 @@
 //! [`Pipeline`] puts them together, on threads or in the caller's. The law it keeps: nothing that a command caused
 //! is handed out before the command is as safe as [`Durability`] promises. The engine runs ahead; the way out waits.
 //!
-//! `unsafe` is in `ring/memory.rs`, `ring/frames.rs`, `ring/broadcast.rs` and `bus.rs` only.
+//! `unsafe` is in `ring/memory.rs`, `ring/frames.rs`, `ring/broadcast.rs`, `bus.rs` and
+//! `scheduling.rs` only.
 
 pub mod ring;
 
@@ -44,7 +45,11 @@ pub mod runner;
 #[cfg(not(loom))]
 mod running;
 #[cfg(not(loom))]
+mod scheduling;
+#[cfg(not(loom))]
 mod sequencing;
+#[cfg(not(loom))]
+mod waker;
 
 #[cfg(not(loom))]
 pub use {
@@ -52,14 +57,15 @@ pub use {
     bus::stop_on_bus_error,
     clock::{Clock, ManualClock},
     config::{
-        AgentName, BatchLimits, ConfigError, Durability, PipelineConfig, RingPlace, RingSizes, ThreadConfig,
+        AgentName, BatchLimits, ConfigError, DEFAULT_SLICE_NS, Durability, MAX_JOURNAL_WAIT_NS,
+        PipelineConfig, RingPlace, RingSizes, SYNC_PARK_NS, ThreadConfig,
     },
     engine::EngineAgent,
     gate::{EventReader, Gate},
     idle::IdleStrategy,
     ingress::{Ingress, SendError},
     inline::InlinePipeline,
-    journaling::{EventJournalAgent, JournalAgent},
+    journaling::{Committing, EventJournalAgent, JournalAgent, SyncAgent},
     pipeline::{Pipeline, PipelineError},
     running::{Running, ShutdownReport},
     sequencing::{LocalLog, SequencerAgent, SequencerCounters},

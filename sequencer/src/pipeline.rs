@@ -1,6 +1,7 @@
 //! The pipeline, before it runs.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use journal::{Cut, DataFolder, JournalError, Progress, Recovered, SpaceWatch, recover};
 use machine::{Record, StateMachine};
@@ -11,7 +12,7 @@ use crate::engine::EngineAgent;
 use crate::gate::{EventReader, Gate};
 use crate::ingress::Ingress;
 use crate::inline::InlinePipeline;
-use crate::journaling::{EventJournalAgent, JournalAgent};
+use crate::journaling::{Committing, EventJournalAgent, JournalAgent, SyncAgent};
 use crate::places::RingFolder;
 use crate::ring::{RingError, broadcast, spsc};
 use crate::runner::Cores;
@@ -71,6 +72,7 @@ pub(crate) struct Parts<M> {
     pub(crate) sequencer: SequencerAgent<LocalLog>,
     pub(crate) engine: EngineAgent<M>,
     pub(crate) journal: JournalAgent,
+    pub(crate) sync: SyncAgent,
     pub(crate) event_journal: EventJournalAgent,
 }
 
@@ -269,17 +271,13 @@ fn build<M: StateMachine>(
     let log = LocalLog::new(commands, gate.clone(), fault.clone());
     let sequencer = SequencerAgent::new(log, &start, config.clock.clone(), fault.clone());
     let closing = sequencer.closed();
+    let how = Committing::new(config.durability, limits.journal_bytes, gate.clone(), fault.clone());
+    let journal = JournalAgent::new(for_journal, recovered.commands, how);
     Ok(Parts {
         sequencer,
         engine,
-        journal: JournalAgent::new(
-            for_journal,
-            recovered.commands,
-            config.durability,
-            limits.journal_bytes,
-            gate.clone(),
-            fault.clone(),
-        ),
+        sync: journal.sync_agent(config.clock.clone(), limits.journal_wait_ns, Arc::clone(&closing)),
+        journal,
         event_journal: EventJournalAgent::new(
             for_event_journal,
             recovered.events,

@@ -7,6 +7,7 @@ use std::thread::{Builder, JoinHandle};
 
 use crate::agent::{Agent, CompositeAgent, Fault, ThreadCounters};
 use crate::idle::{IdleStrategy, Idler};
+use crate::scheduling;
 
 /// The cores that this process may run on. Listed before anything is pinned: a pinned thread, and all that it
 /// starts, sees only its own core.
@@ -64,6 +65,8 @@ pub struct RunOptions {
     pub core: Option<usize>,
     /// What it does when there is nothing to do.
     pub idle: IdleStrategy,
+    /// Time slice to ask for, in nanoseconds; 0 leaves it to the system.
+    pub slice_ns: u64,
 }
 
 impl AgentRunner {
@@ -86,6 +89,10 @@ impl AgentRunner {
                 && !core_affinity::set_for_current(core_affinity::CoreId { id: core })
             {
                 fault.raise(&options.name, format_args!("cannot be pinned to core {core}"));
+            }
+            if options.slice_ns > 0 {
+                // A system that does not give it runs the thread all the same, only later.
+                let _ = scheduling::ask_for_slice(options.slice_ns);
             }
             run(agent, options.idle, &counting, &stop, &fault);
         })?;
@@ -191,7 +198,8 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let spawn = |name: &'static str, left, end| {
             let agent = Scripted { name, left, end, closed: Arc::clone(&closed) };
-            let options = RunOptions { name: name.into(), core: None, idle: IdleStrategy::BACKOFF };
+            let options =
+                RunOptions { name: name.into(), core: None, idle: IdleStrategy::BACKOFF, slice_ns: 0 };
             AgentRunner::spawn(options, vec![Box::new(agent)], Arc::clone(&stop), fault.clone()).unwrap()
         };
         let (good, bad) = (spawn("good", 10, || Ok(0)), spawn("bad", 10, end));

@@ -121,7 +121,8 @@ impl Running {
         };
         for (thread, agents) in assign(parts, extra, config.threads) {
             let name = thread.name.clone();
-            let options = RunOptions { name: thread.name, core: thread.core, idle: thread.idle };
+            let ThreadConfig { name: _, agents: _, core, idle, slice_ns } = thread;
+            let options = RunOptions { name: thread.name, core, idle, slice_ns };
             let spawned =
                 AgentRunner::spawn(options, agents, Arc::clone(&running.stop), running.fault.clone());
             running.threads.push(spawned.map_err(|source| PipelineError::Thread { name, source })?);
@@ -226,17 +227,18 @@ const POLL: Duration = Duration::from_millis(1);
 
 type Threads = Vec<(ThreadConfig, Vec<Box<dyn Agent + Send>>)>;
 
-/// Puts each agent on its thread. The configuration has been checked: each of the four is on one.
+/// Puts each agent on its thread. The configuration has been checked: each is on one.
 fn assign<M: StateMachine + Send + 'static>(
     parts: Parts<M>,
     extra: Vec<(String, Box<dyn Agent + Send>)>,
     threads: Vec<ThreadConfig>,
 ) -> Threads {
-    let Parts { sequencer, engine, journal, event_journal } = parts;
+    let Parts { sequencer, engine, journal, sync, event_journal } = parts;
     let mut agents: Vec<(AgentName, Box<dyn Agent + Send>)> = vec![
         (AgentName::Sequencer, Box::new(sequencer)),
         (AgentName::Engine, Box::new(engine)),
         (AgentName::Journal, Box::new(journal)),
+        (AgentName::Sync, Box::new(sync)),
         (AgentName::EventJournal, Box::new(event_journal)),
     ];
     let mut assigned: Threads = Vec::new();

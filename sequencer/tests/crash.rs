@@ -8,8 +8,10 @@ use std::path::Path;
 use sequencer::{Durability, Pipeline, PipelineConfig, RingPlace};
 use support::{COMMAND, Tally};
 
-fn settings() -> PipelineConfig {
-    PipelineConfig { ring_place: RingPlace::Auto, ..support::config(Durability::Disk) }
+/// The folder's name says how safe its commands are to be.
+fn settings(folder: &Path) -> PipelineConfig {
+    let durability = if folder.ends_with("os") { Durability::Os } else { Durability::Disk };
+    PipelineConfig { ring_place: RingPlace::Auto, ..support::config(durability) }
 }
 
 /// The other process: cuts the file of a ring under its own pipeline.
@@ -20,7 +22,8 @@ fn child_whose_ring_is_cut() {
     let rings = folder.join("rings");
     let place = RingPlace::Folder(rings.clone());
     let mut pipeline =
-        support::open(&folder.join("data"), PipelineConfig { ring_place: place, ..settings() }).unwrap();
+        support::open(&folder.join("data"), PipelineConfig { ring_place: place, ..settings(&folder) })
+            .unwrap();
     let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
     let running = pipeline.start().unwrap();
     ingress.try_send_bytes(0, COMMAND, 1, &1u64.to_le_bytes()).unwrap();
@@ -57,7 +60,7 @@ fn a_bus_error_is_an_orderly_stop_that_loses_nothing_acknowledged() {
 #[test]
 fn child_pipeline() {
     let Some(folder) = support::child_argument() else { return };
-    let mut pipeline = support::open(&folder, settings()).unwrap();
+    let mut pipeline = support::open(&folder, settings(&folder)).unwrap();
     let mut next = pipeline.recovered().last_sequence + 1;
     let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
     let running = pipeline.start().unwrap();
@@ -85,7 +88,7 @@ fn check(folder: &Path) -> u64 {
     let mut last = 0;
     let pipeline = Pipeline::open(
         folder,
-        settings(),
+        settings(folder),
         Tally::default(),
         &mut |event| {
             let sequence = event.header().sequence;
@@ -103,9 +106,19 @@ fn check(folder: &Path) -> u64 {
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
+    survives_kills(&folder.path().join("disk"));
+}
+
+#[test]
+fn what_was_acknowledged_with_os_durability_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    survives_kills(&folder.path().join("os"));
+}
+
+fn survives_kills(folder: &Path) {
     let mut last = 0;
     for (cycle, acknowledgements) in [40, 1, 500, 7, 200].into_iter().enumerate() {
-        let mut child = support::spawn_child("child_pipeline", folder.path());
+        let mut child = support::spawn_child("child_pipeline", folder);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut acknowledged = 0;
         let mut acks = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("ack ")?.parse().ok());
@@ -119,7 +132,7 @@ fn what_was_acknowledged_survives_kill_9() {
         acknowledged = acks.last().unwrap_or(acknowledged);
         child.wait().unwrap();
         assert!(acknowledged > 0, "cycle {cycle}: the child acknowledged something");
-        last = check(folder.path());
+        last = check(folder);
         assert!(last >= acknowledged, "cycle {cycle}: {acknowledged} was acknowledged, {last} is there");
     }
 }

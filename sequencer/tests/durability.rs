@@ -11,7 +11,10 @@ use std::thread;
 use blocking::BlockingStorage;
 use journal::simulated::{Fault, Random, SimulatedStorage};
 use journal::{DataFolder, SharedStorage};
-use sequencer::{AgentName, Durability, EventReader, Pipeline, PipelineConfig, PipelineError, SendError};
+use sequencer::{
+    AgentName, Clock, Durability, EventReader, ManualClock, Pipeline, PipelineConfig, PipelineError,
+    SendError,
+};
 use support::{COMMAND, Tally};
 
 /// Segments so small that the simulated disk is quick.
@@ -59,8 +62,148 @@ fn events_wait_until_the_journal_has_done_what_is_promised() {
         assert_eq!(poll(&mut reader), [], "{durability:?}: the way out waits");
         pipeline.do_work_of(AgentName::EventJournal).unwrap();
         pipeline.do_work_of(AgentName::Journal).unwrap();
+        if durability == Durability::Disk {
+            assert_eq!(poll(&mut reader), [], "written is not synced");
+            pipeline.do_work_of(AgentName::Sync).unwrap();
+        }
         assert_eq!(poll(&mut reader), [1]);
     }
+}
+
+/// `memory` acknowledges before anything is written, and a process that is killed then has lost what it acknowledged;
+/// `os` acknowledges only what the system has. A write that hangs shows which is which.
+#[test]
+fn memory_does_not_wait_for_a_write_and_os_does() {
+    for durability in [Durability::Memory, Durability::Os] {
+        let storage = BlockingStorage::default();
+        let mut pipeline = open(Arc::new(storage.clone()), durability);
+        let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+        let running = pipeline.start().unwrap();
+        let _blocked = storage.block_writes();
+        ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+        storage.await_waiting();
+        while reader.is_drained() {
+            thread::yield_now();
+        }
+        let acknowledged = poll(&mut reader);
+        assert_eq!(running.committed(), acknowledged.len() as u64);
+        // As a kill would find it now.
+        let killed = storage.disk.copy_unsettled();
+        let found = open(Arc::new(killed), durability).recovered().last_sequence;
+        match durability {
+            Durability::Memory => assert_eq!((acknowledged, found), (vec![1], 0)),
+            _ => assert_eq!((acknowledged, found), (vec![], 0)),
+        }
+        storage.release();
+        while running.committed() < 1 {
+            thread::yield_now();
+        }
+        if durability == Durability::Os {
+            let killed = storage.disk.copy_unsettled();
+            assert_eq!(open(Arc::new(killed), durability).recovered().last_sequence, 1);
+        }
+        drop(reader);
+        running.shutdown().unwrap();
+    }
+}
+
+/// Commands that are in the journal's file, synced or not.
+fn written(storage: &BlockingStorage) -> u64 {
+    let shared: SharedStorage = Arc::new(storage.disk.clone());
+    let mut reader = journal::StreamReader::open_with(Path::new("/data/commands"), shared).unwrap();
+    let mut last = 0;
+    while let Some(record) = reader.next().unwrap() {
+        last = record.header().sequence;
+    }
+    last
+}
+
+#[test]
+fn the_next_batch_is_written_while_a_sync_runs_up_to_its_bound() {
+    const BATCH_BYTES: usize = 8 << 10;
+    let storage = BlockingStorage::default();
+    let mut config = config(Durability::Disk);
+    config.limits.journal_bytes = BATCH_BYTES;
+    let mut pipeline = open_on(Arc::new(storage.clone()), config, &mut |_| ()).unwrap();
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    let _blocked = storage.block();
+    ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+    storage.await_waiting();
+    // 60 commands of a KiB and more: several batches.
+    for _ in 0..60 {
+        ingress.try_send_bytes(0, COMMAND, 1, &[0; 1000]).unwrap();
+    }
+    // The record that reaches the bound is the last.
+    let bound = 1 + BATCH_BYTES.div_ceil(1032) as u64;
+    while running.last_sequence() < 61 || written(&storage) < bound {
+        thread::yield_now();
+    }
+    let (name, counters) = running.threads().nth(1).unwrap();
+    assert_eq!(name, "journal");
+    let cycles = counters.idle_cycles.get();
+    while counters.idle_cycles.get() < cycles + 100 {
+        thread::yield_now();
+    }
+    assert_eq!(written(&storage), bound, "a batch ends there");
+    assert_eq!((running.committed(), poll(&mut reader)), (0, vec![]), "and nothing of it leaves");
+    storage.release();
+    let mut seen = Vec::new();
+    while seen.len() < 61 {
+        seen.extend(poll(&mut reader));
+    }
+    assert_eq!(running.shutdown().unwrap().last_sequence, 61);
+}
+
+#[test]
+fn a_sync_waits_for_more_commands_as_long_as_it_is_told_or_until_a_batch_is_full() {
+    let clock = ManualClock::new(1_000_000);
+    let mut config = config(Durability::Disk);
+    config.clock = Clock::Manual(clock.clone());
+    (config.limits.journal_wait_ns, config.limits.journal_bytes) = (50_000, 4096);
+    let mut pipeline = open_on(Arc::new(SimulatedStorage::new()), config, &mut |_| ()).unwrap();
+    let (mut ingress, reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    drop(reader);
+    let mut pipeline = pipeline.inline();
+    let mut committed_after = |pipeline: &mut sequencer::InlinePipeline<Tally>, sent: u64, now_ns: u64| {
+        for _ in 0..sent {
+            ingress.try_send_bytes(0, COMMAND, 1, &[0; 500]).unwrap();
+        }
+        clock.set_ns(now_ns);
+        pipeline.do_work().unwrap();
+        pipeline.committed()
+    };
+    assert_eq!(committed_after(&mut pipeline, 1, 1_000_000), 0);
+    assert_eq!(committed_after(&mut pipeline, 1, 1_049_999), 0);
+    assert_eq!(committed_after(&mut pipeline, 1, 1_050_000), 3, "the wait counts from the first");
+    assert_eq!(committed_after(&mut pipeline, 2, 1_060_000), 3);
+    assert_eq!(committed_after(&mut pipeline, 6, 1_060_001), 11, "a full batch does not wait");
+    assert_eq!(committed_after(&mut pipeline, 1, 1_060_002), 11);
+    assert_eq!(
+        pipeline.shutdown().unwrap().last_sequence,
+        12,
+        "nor does a shutdown, though the clock stands still"
+    );
+}
+
+/// A sync that fails on its own thread: the pipeline stops, nothing leaves, and the disk is not asked again, not even to
+/// write the command that came meanwhile.
+#[test]
+fn a_failed_sync_stops_the_threads_and_is_never_tried_again() {
+    let storage = SimulatedStorage::new();
+    let mut pipeline = open(Arc::new(storage.clone()), Durability::Disk);
+    let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+    let running = pipeline.start().unwrap();
+    storage.fail_after(0, Fault::SyncError);
+    ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
+    let fault = running.wait(&std::sync::atomic::AtomicBool::new(false)).unwrap();
+    assert_eq!(fault.agent, "sync");
+    assert!(fault.reason.contains("cannot sync"), "{}", fault.reason);
+    let asked = storage.operations();
+    assert!(matches!(ingress.try_send_bytes(0, COMMAND, 1, &[0]), Err(SendError::Closed)));
+    assert_eq!((running.committed(), poll(&mut reader)), (0, vec![]));
+    assert!(matches!(running.shutdown(), Err(PipelineError::Fault(_))));
+    assert_eq!(storage.operations(), asked, "the disk is left alone");
 }
 
 #[test]
@@ -69,7 +212,7 @@ fn a_sync_that_hangs_holds_the_events_back_and_the_next_one_covers_all_that_came
     let mut pipeline = open(Arc::new(storage.clone()), Durability::Disk);
     let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
     let running = pipeline.start().unwrap();
-    storage.block();
+    let _blocked = storage.block();
     ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
     storage.await_waiting();
     for _ in 0..9 {
@@ -113,7 +256,7 @@ fn run_until_fault(storage: &SimulatedStorage, durability: Durability, seed: u64
             ingress.try_send_bytes(0, COMMAND, 1, &random.number().to_le_bytes()).unwrap();
         }
         for _ in 0..random.below(8) {
-            let name = AgentName::ALL[random.below(4) as usize];
+            let name = AgentName::ALL[random.below(5) as usize];
             if pipeline.do_work_of(name).is_err() {
                 cut.faulted = true;
                 break;

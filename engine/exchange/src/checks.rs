@@ -179,11 +179,10 @@ impl<B: Book> Exchange<B> {
         let position = self.positions.find(account, instrument.created.instrument);
         let position = position.map(|slot| *self.positions.at(slot));
         let of = instrument.created.instrument;
-        let own = position.map_or_else(|| self.own_risk(account, of), |position| position.risk);
+        let own = position.map_or_else(|| self.risk.number(account, of), |position| position.risk);
         let index = if own != 0 { own } else { instrument.state.risk };
-        if let Some(limits) = (index as usize).checked_sub(1).and_then(|at| self.risk.get(at)) {
-            check_risk(instrument, limits, position.as_ref(), judged)?;
-        }
+        let limits = self.risk.at(index).copied().unwrap_or_default();
+        check_risk(instrument, &limits, position.as_ref(), judged)?;
         if !self.accounts.is_plain(account) && !self.accounts.may_send(account, context.timestamp_ns) {
             return Err(RejectReason::RateLimited);
         }
@@ -489,7 +488,8 @@ fn check_risk<B>(
         Side::Sell => position.open_sell_lots.saturating_sub(position.position_lots),
     };
     let reached_lots = position.map_or(0, reached).saturating_add(judged.added_lots);
-    if judged.added_lots > 0 && exceeds(reached_lots, limits.max_position_lots) {
+    let is_full = position.is_some_and(|position| position.is_full(judged.side));
+    if judged.added_lots > 0 && (is_full || exceeds(reached_lots, limits.max_position_lots)) {
         return Err(RejectReason::RiskPosition);
     }
     let reference_ticks = instrument.state.reference_ticks;

@@ -79,6 +79,9 @@ impl<B: Book> Exchange<B> {
         let slot = self.table.next_slot().ok_or(RejectReason::OrderTableFull)?;
         let position = position.expect("it was found");
         let row = self.positions.at(position);
+        if row.is_full(side) {
+            return self.enter(context, command, &OrderTerms::default(), None, events);
+        }
         let (base, quote) = (row.base, row.quote);
         self.wallet.reserve(if side == Side::Buy { quote } else { base }, hold_minor)?;
 
@@ -115,7 +118,7 @@ impl<B: Book> Exchange<B> {
     ) {
         let id = &command.client_order_id;
         if command.time_in_force == TimeInForce::FillOrKill.code() {
-            let taker = self.taker_of(incoming, incoming.limit, self.limits.fills_per_command);
+            let taker = self.taker_of(incoming, incoming.limit, self.fill_budget);
             let wanted_lots = taker.quantity_lots;
             let book = &self.instrument_at(command.instrument).book;
             if book.available(&self.table, &taker, wanted_lots) < wanted_lots {
@@ -184,8 +187,15 @@ impl<B: Book> Exchange<B> {
         let none = Membership::default();
         let incoming = self.accept(context, order, terms, &ticket, slot, &none, events);
         self.accounts.count_sent(order.account, context.timestamp_ns, 1);
+        let (budget, steps_before) = (self.fill_budget, self.steps);
         self.send_off(context, incoming, terms.minimum_lots, events);
+        let taken = self.steps - steps_before;
+        // What it sets off has a budget of its own.
+        self.fill_budget = self.limits.fills_per_command;
         self.settle(context, order.instrument, events);
+        if arrival == Arrival::Listed {
+            self.fill_budget = budget.saturating_sub(taken);
+        }
         Ok(())
     }
 
@@ -271,7 +281,7 @@ impl<B: Book> Exchange<B> {
         let base = self.wallet.find_or_open(order.account, base_asset);
         let quote = self.wallet.find_or_open(order.account, quote_asset);
         let slot = self.positions.open(order.account, order.instrument, base, quote);
-        self.positions.at_mut(slot).risk = self.own_risk(order.account, order.instrument);
+        self.positions.at_mut(slot).risk = self.risk.number(order.account, order.instrument);
         slot
     }
 

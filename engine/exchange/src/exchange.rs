@@ -8,7 +8,7 @@ use orderbook::{Book, Order, OrderTable};
 use protocol::{
     AuctionIndicative, CommandKind, ExtendedOrderAccepted, FeeCharged, InstrumentId, Limits, MAX_LIST_ORDERS,
     MAX_SEQUENCE, OrderCanceled, OrderDecremented, OrderShown, OrderTriggered, PhaseChanged, RejectReason,
-    SetRiskLimits, SetTickTable, Trade,
+    SetTickTable, Trade,
 };
 use wallet::Wallet;
 
@@ -18,6 +18,7 @@ use crate::instrument::Instrument;
 use crate::limits::{LimitsError, check_limits};
 use crate::positions::PositionTable;
 use crate::request::{self, Request};
+use crate::risk_table::RiskTable;
 use crate::special::Specials;
 use crate::sweeps::Sweeps;
 use crate::timers::Expiries;
@@ -47,13 +48,15 @@ pub struct Exchange<B: Book = orderbook::OrderBook> {
     /// Instruments with work left, in the order in which they were left with it.
     pub(crate) unfinished: VecDeque<InstrumentId>,
     pub(crate) sweeps: Sweeps,
-    /// Set by the operator; positions and instruments hold indexes into it.
-    pub(crate) risk: Vec<SetRiskLimits>,
+    /// Set by the operator; positions and instruments hold numbers of its rows.
+    pub(crate) risk: RiskTable,
     /// When there is something to catch up with: 0 for at once, `u64::MAX` for never. Not part of the state hash: it
     /// follows from the rest.
     pub(crate) due_ns: u64,
     /// Steps of the command so far.
     pub(crate) steps: u32,
+    /// Resting orders that one matching may trade with or remove: `fills_per_command`, or what a batch has left of it.
+    pub(crate) fill_budget: u32,
     /// Slots that sweeps have looked at in this command.
     pub(crate) swept_slots: u32,
     /// Sequence of the last command; not part of the state hash, since a rejected command changes nothing.
@@ -94,9 +97,10 @@ impl<B: Book> Exchange<B> {
             phase_timers: Expiries::with_capacity(limits.instruments),
             unfinished: VecDeque::with_capacity(limits.instruments as usize),
             sweeps: Sweeps::new(),
-            risk: Vec::new(),
+            risk: RiskTable::default(),
             due_ns: u64::MAX,
             steps: 0,
+            fill_budget: limits.fills_per_command,
             swept_slots: 0,
             applied_sequence: 0,
         })

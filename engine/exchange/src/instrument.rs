@@ -112,7 +112,7 @@ pub(crate) struct State {
     pub(crate) opening_orders: u32,
     /// Live orders at the close.
     pub(crate) closing_orders: u32,
-    /// Index + 1 of the risk limits of accounts without their own; 0 for none.
+    /// Number of the risk limits of accounts without their own ([`crate::risk_table`]); 0 for none.
     pub(crate) risk: u32,
     /// Price of the last trade; 0 before the first.
     pub(crate) last_ticks: PriceTicks,

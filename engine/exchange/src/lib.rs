@@ -41,6 +41,7 @@ mod queries;
 mod replace;
 mod replace_plain;
 mod request;
+mod risk_table;
 mod rules;
 mod settings;
 mod settlement;

@@ -68,6 +68,8 @@ impl<B: Book> Exchange<B> {
         Ok(())
     }
 
+    /// Each order as if it came alone, but their matching has one budget of fills together: else a command could write
+    /// as many times the events of another as a batch has orders.
     fn enter_batch(&mut self, context: &Context, orders: &[NewExtendedOrder], events: &mut EventBuffer) {
         let mut slots = [0; MAX_LIST_ORDERS as usize];
         for slot in slots.iter_mut().take(orders.len()) {
@@ -79,6 +81,7 @@ impl<B: Book> Exchange<B> {
                 events.push(&rejected(&order.named(), reason));
             }
         }
+        self.fill_budget = self.limits.fills_per_command;
     }
 
     /// Orders that belong together: all or none of them.
@@ -152,7 +155,7 @@ impl<B: Book> Exchange<B> {
         self.accounts.count_sent(list.account, context.timestamp_ns, list.count);
         let incoming = first.expect("a list has a first order");
         let instrument = incoming.order.instrument;
-        self.send_off(context, incoming, 0, events);
+        self.send_off(context, incoming, orders[0].terms.minimum_lots, events);
         self.settle(context, instrument, events);
     }
 
@@ -210,7 +213,8 @@ impl<B: Book> Exchange<B> {
         };
         let holder = if live[0] { children[0] } else { children[1] };
         let mut incoming = self.take_back(holder.slot());
-        let held = need.filter(|&minor| self.wallet.reserve(incoming.held(), minor).is_ok());
+        let is_full = self.positions.at(incoming.position).is_full(incoming.side);
+        let held = need.filter(|&minor| !is_full && self.wallet.reserve(incoming.held(), minor).is_ok());
         let Some(hold_minor) = held else {
             self.set_aside(&incoming);
             for child in children {
@@ -231,7 +235,8 @@ impl<B: Book> Exchange<B> {
             self.wait(&other);
         }
         incoming.order.price_ticks = incoming.limit.unwrap_or(0);
-        self.send_off(context, incoming, 0, events);
+        let minimum_lots = self.specials.at(holder.slot()).terms.minimum_lots;
+        self.send_off(context, incoming, minimum_lots, events);
     }
 
     /// What an order would hold by itself, or `None` if it is not live or that is too large.

@@ -3,7 +3,7 @@
 
 use core::iter::Peekable;
 
-use orderbook::{Book, Order, OrderTable, Taker};
+use orderbook::{Book, Order, OrderTable, Reserves, Taker};
 use protocol::{PriceTicks, QuantityLots, SelfTradePrevention, Side};
 
 use crate::instrument::Instrument;
@@ -83,67 +83,41 @@ impl<B: Book> Ahead<'_, B> {
         }
         let side = taker.side.opposite();
         let mut count = Count { found_lots: 0, wanted_lots, fills_left: taker.max_fills };
-        let mut last_shown = None;
+        // What is behind the shown orders of a price is counted when the last of them has been.
+        let (mut price, mut reserves) = (None, Reserves::default());
         let within = |maker: &Maker<'_>| is_within(side, maker.order.price_ticks, taker.limit);
         for maker in makers(self.instrument, self.table, side).take_while(within) {
-            let price_ticks = maker.order.price_ticks;
-            let goes_on = if maker.is_hidden {
-                self.is_all_or_none(&maker) && maker.order.leaves_lots > count.left()
-                    || count.one(maker.order, taker)
-            } else if self.has_reserve(side, price_ticks) {
-                // A price with icebergs is counted as a whole, when the first of its orders comes.
-                last_shown.replace(price_ticks) == Some(price_ticks)
-                    || self.count_level(&mut count, taker, price_ticks)
-            } else {
-                count.one(maker.order, taker)
-            };
-            if !goes_on {
-                break;
+            if (maker.is_hidden || price != Some(maker.order.price_ticks))
+                && !count.reserves(&core::mem::take(&mut reserves))
+            {
+                return count.found_lots.min(wanted_lots);
+            }
+            price = Some(maker.order.price_ticks);
+            if self.is_all_or_none(&maker) && maker.order.leaves_lots > count.left() {
+                continue;
+            }
+            if !count.one(maker.order, taker) {
+                return count.found_lots.min(wanted_lots);
+            }
+            if !maker.is_hidden {
+                self.add_reserve(maker.order, taker, &mut reserves);
             }
         }
+        count.reserves(&reserves);
         count.found_lots.min(wanted_lots)
     }
 
-    fn has_reserve(&self, side: Side, price_ticks: PriceTicks) -> bool {
-        let mut slots = self.instrument.book.queue(self.table, side, price_ticks);
-        slots.any(|slot| {
-            let order = self.table.get(slot).expect("an order in a queue is live");
-            order.flags & orderbook::order_flags::RESERVE != 0 && self.table.reserve(slot).lots > 0
-        })
-    }
-
-    /// Counts the shown orders of a price as a whole; `false` stops.
-    fn count_level(&self, count: &mut Count, taker: &Taker, price_ticks: PriceTicks) -> bool {
-        if count.left() <= 0 {
-            return false;
+    /// Adds what is behind an order that has been counted. What is removed goes with its reserve.
+    fn add_reserve(&self, order: &Order, taker: &Taker, reserves: &mut Reserves) {
+        let own = order.account == taker.account;
+        let is_removed = own && taker.self_trade_prevention != SelfTradePrevention::Allow;
+        if order.flags & orderbook::order_flags::RESERVE == 0 || is_removed {
+            return;
         }
-        let side = taker.side.opposite();
-        let (mut slices, mut lots) = (0u64, 0);
-        for slot in self.instrument.book.queue(self.table, side, price_ticks) {
-            let order = self.table.get(slot).expect("an order in a queue is live");
-            let own = order.account == taker.account;
-            match taker.self_trade_prevention {
-                SelfTradePrevention::CancelOldest if own => slices += 1,
-                mode if own && mode != SelfTradePrevention::Allow => return false,
-                _ => {
-                    lots += leaves_of(self.table, order);
-                    slices += self.slices(order);
-                }
-            }
+        let reserve = self.table.reserve(order.order_id.slot());
+        if reserve.lots > 0 {
+            reserves.add(&reserve);
         }
-        if slices > u64::from(count.fills_left) {
-            return false;
-        }
-        count.found_lots += lots;
-        count.fills_left -= slices as u32;
-        true
-    }
-
-    fn slices(&self, order: &Order) -> u64 {
-        if order.flags & orderbook::order_flags::RESERVE == 0 {
-            return 1;
-        }
-        1 + self.table.reserve(order.order_id.slot()).most_slices()
     }
 
     /// Price times quantity of at most `quantity_lots` as a market buy meets them, without a limit.
@@ -209,7 +183,17 @@ impl Count {
         self.wanted_lots - self.found_lots
     }
 
-    /// Counts one order; `false` stops.
+    /// Counts reserves; `false` stops.
+    fn reserves(&mut self, reserves: &Reserves) -> bool {
+        if reserves.lots == 0 || self.left() <= 0 {
+            return true;
+        }
+        let sure_lots = reserves.sure_lots(self.left(), &mut self.fills_left);
+        self.found_lots += sure_lots;
+        sure_lots == reserves.lots
+    }
+
+    /// Counts what one order shows; `false` stops.
     fn one(&mut self, order: &Order, taker: &Taker) -> bool {
         if self.left() <= 0 || self.fills_left == 0 {
             return false;

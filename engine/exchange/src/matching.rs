@@ -38,8 +38,9 @@ impl<B: Book> Exchange<B> {
         let time_in_force = incoming.order.time_in_force;
         let all_or_none = self.specials.of(&incoming.order).is_some_and(|special| special.is_all_or_none());
         let fill_or_kill = time_in_force == TimeInForce::FillOrKill.code();
-        let wanted_lots = if all_or_none || fill_or_kill { incoming.order.leaves_lots } else { minimum_lots };
-        if wanted_lots > 0 && self.available(&incoming, wanted_lots) < wanted_lots {
+        let leaves_lots = incoming.order.leaves_lots;
+        let needed_lots = if all_or_none || fill_or_kill { leaves_lots } else { minimum_lots };
+        if needed_lots > 0 && self.available(&incoming, leaves_lots) < needed_lots {
             if all_or_none {
                 return self.rest(&incoming, events);
             }
@@ -90,7 +91,7 @@ impl<B: Book> Exchange<B> {
             return 0;
         }
         let limit = within_bands(incoming.limit, instrument.state.bands(), incoming.side);
-        let taker = self.taker_of(incoming, limit, self.limits.fills_per_command);
+        let taker = self.taker_of(incoming, limit, self.fill_budget);
         Ahead { instrument, table: &self.table, specials: &self.specials }.available(&taker, wanted_lots)
     }
 
@@ -151,7 +152,7 @@ impl<B: Book> Exchange<B> {
         limit: Option<PriceTicks>,
         events: &mut EventBuffer,
     ) -> Stop {
-        let taker = self.taker_of(incoming, limit, self.limits.fills_per_command);
+        let taker = self.taker_of(incoming, limit, self.fill_budget);
         let (mut sink, table, book, _) = self.settlement(context, incoming, events);
         let execution = book.execute(table, &taker, &mut sink);
         let fills = sink.fills;
@@ -169,7 +170,7 @@ impl<B: Book> Exchange<B> {
         events: &mut EventBuffer,
     ) -> Stop {
         let side = incoming.side.opposite();
-        let mut fills_left = self.limits.fills_per_command;
+        let mut fills_left = self.fill_budget;
         loop {
             let instrument = self.instrument_of(&incoming.order);
             let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };

@@ -77,15 +77,16 @@ impl<B: Book> Exchange<B> {
     /// What an instrument's timer was set for.
     pub(crate) fn phase_due(
         &mut self,
-        _context: &Context,
+        context: &Context,
         instrument: InstrumentId,
         events: &mut EventBuffer,
     ) {
+        let now_ns = context.timestamp_ns;
         let state = &mut self.instrument_at_mut(instrument).state;
         let Some((_, phase, by_timetable)) = state.next_phase() else { return };
         if by_timetable {
             if let Some(timetable) = &mut state.timetable {
-                timetable.advance();
+                timetable.advance(now_ns);
             }
             // The operator's halt outlasts the timetable, and an uncross at work is not overtaken.
             if state.phase != Phase::Halted && state.phase != phase {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use machine::StateHasher;
-use protocol::{AccountId, InstrumentId, QuantityLots, Side};
+use protocol::{AccountId, InstrumentId, MAX_POSITION_LOTS, QuantityLots, Side};
 use wallet::BalanceSlot;
 
 /// The place of one pair of account and instrument in the position table. Given once, valid for ever.
@@ -44,11 +44,20 @@ pub(crate) struct Position {
     pub(crate) open_sell_lots: QuantityLots,
     /// Live orders.
     pub(crate) open_orders: u32,
-    /// Its risk limits: index + 1 into the exchange's table of them; 0 if it has none of its own.
+    /// Number of its risk limits ([`crate::risk_table`]); 0 if it has none of its own.
     pub(crate) risk: u32,
 }
 
 impl Position {
+    /// Whether it may not grow any more to a side: it is beyond [`MAX_POSITION_LOTS`] there.
+    #[inline]
+    pub(crate) fn is_full(&self, side: Side) -> bool {
+        match side {
+            Side::Buy => self.position_lots > MAX_POSITION_LOTS,
+            Side::Sell => self.position_lots < -MAX_POSITION_LOTS,
+        }
+    }
+
     /// What is open on a side.
     #[inline]
     pub(crate) fn open_lots_mut(&mut self, side: Side) -> &mut QuantityLots {

@@ -324,7 +324,7 @@ impl<B: Book> Exchange<B> {
         self.clients.hash_into(&mut hasher);
         self.sweeps.hash_into(&mut hasher);
         self.specials.hash_into(&self.table, &mut hasher);
-        for limits in &self.risk {
+        for limits in self.risk.iter() {
             hasher.write_value(limits);
         }
         for instrument in self.instruments.iter().flatten() {

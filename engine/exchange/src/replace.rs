@@ -134,6 +134,7 @@ impl<B: Book> Exchange<B> {
             && self.instrument_of(order).state.is_plain()
             && self.accounts.is_plain(order.account)
             && self.positions.at(position_of(order)).risk == 0
+            && !self.positions.at(position_of(order)).is_full(order.side())
     }
 
     pub(crate) fn replace_extended_order(
@@ -151,8 +152,9 @@ impl<B: Book> Exchange<B> {
         self.rename(&change, &command.replace.client_order_id);
         self.push_replaced(&change, command.replace.quantity_lots, events);
         self.carry_out(context, change, events);
-        let quiet = self.instrument_at(instrument).state.is_plain() && self.specials.duties.is_empty();
-        if !quiet || !self.has_steps() {
+        if self.instrument_at(instrument).state.is_plain() {
+            self.settle_plain(context, instrument, events);
+        } else {
             self.settle(context, instrument, events);
         }
         Ok(())
@@ -285,8 +287,9 @@ impl<B: Book> Exchange<B> {
         price_ticks: PriceTicks,
     ) -> Result<(), RejectReason> {
         let account = change.order.account;
-        let own_risk = self.positions.at(change.position).risk != 0;
-        if of.state.is_plain() && self.accounts.is_plain(account) && !own_risk && change.special.is_none() {
+        let row = self.positions.at(change.position);
+        let is_judged = row.risk != 0 || row.is_full(change.side);
+        if of.state.is_plain() && self.accounts.is_plain(account) && !is_judged && change.special.is_none() {
             return Ok(());
         }
         self.check_status(account)?;

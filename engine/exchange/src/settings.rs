@@ -4,9 +4,9 @@ use machine::{Context, EventBuffer};
 use orderbook::Book;
 use protocol::{
     AccountId, AccountOptionsSet, AccountStatus, AccountStatusSet, AmountMinor, BustTrade, CancelReason,
-    FeeScheduleSet, InstrumentId, InstrumentRulesSet, MassCancel, RejectReason, RiskLimitsSet,
-    SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetRiskLimits, SetTickTable,
-    Side, TickTableSet, TradeBusted,
+    FeeScheduleSet, InstrumentRulesSet, MassCancel, RejectReason, RiskLimitsSet, SetAccountOptions,
+    SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetRiskLimits, SetTickTable, Side, TickTableSet,
+    TradeBusted,
 };
 
 use wallet::BalanceSlot;
@@ -81,31 +81,15 @@ impl<B: Book> Exchange<B> {
         if amounts.iter().any(|&amount| amount < 0) || command.price_collar_bps > MAX_BASIS_POINTS {
             return Err(RejectReason::InvalidParameter);
         }
-        let known = self.risk.iter().position(|it| (it.account, it.instrument) == (account, instrument));
-        let index = match known {
-            Some(at) => {
-                self.risk[at] = *command;
-                at as u32 + 1
-            }
-            None => {
-                self.risk.push(*command);
-                self.risk.len() as u32
-            }
-        };
+        let number = self.risk.set(command);
         if account == AccountId(0) {
-            self.instrument_at_mut(instrument).state.risk = index;
+            self.instrument_at_mut(instrument).state.risk = number;
         } else if let Some(slot) = self.positions.find(account, instrument) {
-            self.positions.at_mut(slot).risk = index;
+            self.positions.at_mut(slot).risk = number;
         }
         events.push(&RiskLimitsSet(*command));
         self.settle(context, instrument, events);
         Ok(())
-    }
-
-    /// Index + 1 of an account's own risk limits on an instrument; 0 for none.
-    pub(crate) fn own_risk(&self, account: AccountId, instrument: InstrumentId) -> u32 {
-        let found = self.risk.iter().position(|it| (it.account, it.instrument) == (account, instrument));
-        found.map_or(0, |at| at as u32 + 1)
     }
 
     pub(crate) fn set_instrument_rules(

@@ -57,11 +57,11 @@ impl Timetable {
     }
 
     /// Goes on to the entry after the next one; behind the last all times come again later, if they repeat.
-    pub(crate) fn advance(&mut self) {
+    pub(crate) fn advance(&mut self, now_ns: u64) {
         self.next += 1;
         self.skip();
         if self.next as usize == PHASES.len() && self.repeat_ns > 0 {
-            self.repeat();
+            self.repeat(now_ns);
         }
     }
 
@@ -79,11 +79,16 @@ impl Timetable {
         }
     }
 
-    /// Moves all times; a table whose times would leave the calendar has ended.
-    fn repeat(&mut self) {
+    /// Moves all times until the last one lies in the future: days that have passed meanwhile are passed over at once,
+    /// or a table that repeats every nanosecond would keep its exchange from doing anything else. A table whose times
+    /// would leave the calendar has ended.
+    fn repeat(&mut self, now_ns: u64) {
+        let last_ns = self.times_ns.iter().copied().max().unwrap_or(0);
+        let repeats = now_ns.checked_sub(last_ns).map_or(1, |passed_ns| passed_ns / self.repeat_ns + 1);
+        let Some(shift_ns) = repeats.checked_mul(self.repeat_ns) else { return };
         let mut moved = self.times_ns;
         for time_ns in moved.iter_mut().filter(|time_ns| **time_ns != 0) {
-            match time_ns.checked_add(self.repeat_ns) {
+            match time_ns.checked_add(shift_ns) {
                 Some(later_ns) => *time_ns = later_ns,
                 None => return,
             }
@@ -129,7 +134,7 @@ mod tests {
         let mut played = Vec::new();
         while let Some(entry) = timetable.next(rules).filter(|_| played.len() < entries) {
             played.push(entry);
-            timetable.advance();
+            timetable.advance(0);
         }
         played
     }
@@ -180,7 +185,7 @@ mod tests {
         let mut timetable = Timetable::new(&table([0, 0, 5, 0, TIME_LIMIT_NS - 1], TIME_LIMIT_NS - 1));
         let mut entries = 0;
         while timetable.next(&rules(0)).is_some() {
-            timetable.advance();
+            timetable.advance(0);
             entries += 1;
         }
         // Four times 2^62 is the end: the second entry cannot come a fifth time.
@@ -196,7 +201,7 @@ mod tests {
         };
         let one = Timetable::new(&table([1, 2, 0, 0, 0], 9));
         let mut two = one;
-        two.advance();
+        two.advance(0);
         let others =
             [two, Timetable::new(&table([1, 3, 0, 0, 0], 9)), Timetable::new(&table([1, 2, 0, 0, 0], 8))];
         assert!(others.iter().all(|other| hash(other) != hash(&one)));

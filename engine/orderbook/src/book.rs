@@ -151,9 +151,9 @@ pub trait Book {
     /// What [`Book::execute`] surely trades of at most `wanted_lots`; so it fills them all if this is `wanted_lots`.
     /// `taker.quantity_lots` does not enter.
     ///
-    /// Level by level, best first, within the limit. A level without icebergs is counted order by order, each one of
-    /// `max_fills`, up to the first order that would stop the match. A level with icebergs is counted only whole: if
-    /// `max_fills` has room for every slice that it may come to, and self-trade prevention stops at none of its orders.
+    /// Level by level, best first, within the limit. What a level shows is counted order by order, each one of `max_fills`,
+    /// up to the first order that would stop the match; then what is behind its icebergs, as far as `max_fills` has room for
+    /// the slices that it may take (`docs/exchange.md`, "available").
     fn available(&self, table: &OrderTable, taker: &Taker, wanted_lots: QuantityLots) -> QuantityLots;
 
     /// What `quantity_lots` would cost a taker on `side`, own orders and reserves included, without a limit price.

@@ -27,5 +27,5 @@ type Key = i64;
 pub use book::{Book, Cost, Execution, Filled, MatchSink, PriceLevel, Stop, Taker, order_flags};
 pub use naive::NaiveBook;
 pub use order_book::OrderBook;
-pub use reserve::{Reserve, split_mix};
+pub use reserve::{Reserve, Reserves, split_mix};
 pub use table::{Order, OrderTable};

@@ -1,11 +1,12 @@
 //! The slow and obvious book: the oracle that the fast one is tested against.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 use core::iter;
 use protocol::{CreateInstrument, OrderId, PriceTicks, QuantityLots, SelfTradePrevention, Side};
 
 use crate::book::{order_flags, within_limit};
-use crate::{Book, Cost, Execution, Filled, MatchSink, OrderTable, PriceLevel, Stop, Taker};
+use crate::{Book, Cost, Execution, Filled, MatchSink, OrderTable, PriceLevel, Reserve, Stop, Taker};
 
 /// Slots in time order under each price.
 type Levels = BTreeMap<PriceTicks, VecDeque<u32>>;
@@ -77,14 +78,21 @@ fn reserve_lots(table: &OrderTable, slot: u32) -> QuantityLots {
     if has_reserve(table, slot) { table.reserve(slot).lots } else { 0 }
 }
 
-/// Slices that an order may come to, its shown one included.
-fn most_slices(table: &OrderTable, slot: u32) -> i128 {
-    let lots = i128::from(reserve_lots(table, slot));
-    if lots == 0 {
-        return 1;
+/// What reserves surely give of `wanted` lots within `fills_left`, and how many fills that takes; all of them if it is
+/// `None` that stops. See [`Book::available`].
+fn sure_of_reserves(reserves: &[Reserve], wanted: i128, fills_left: i128) -> (i128, Option<i128>) {
+    let all: i128 = reserves.iter().map(|reserve| i128::from(reserve.lots)).sum();
+    let Some(least) = reserves.iter().map(|reserve| i128::from(reserve.least_lots)).min() else {
+        return (0, Some(0));
+    };
+    let rounded_up = |lots: i128, slice: i128| (lots + slice - 1) / slice;
+    let slices = |reserve: &Reserve| rounded_up(reserve.lots.into(), reserve.least_lots.into());
+    let number = reserves.len() as i128;
+    let fills = reserves.iter().map(slices).sum::<i128>().min(number + rounded_up(wanted, least));
+    if fills <= fills_left {
+        return (all, Some(fills));
     }
-    let least_lots = i128::from(table.reserve(slot).least_lots);
-    1 + (lots + least_lots - 1) / least_lots
+    (all.min((fills_left - number).max(0) * least), None)
 }
 
 impl Book for NaiveBook {
@@ -183,35 +191,30 @@ impl Book for NaiveBook {
     fn available(&self, table: &OrderTable, taker: &Taker, wanted_lots: QuantityLots) -> QuantityLots {
         let mode = taker.self_trade_prevention;
         let (mut lots, mut fills_left) = (0, i128::from(taker.max_fills));
+        let own = |slot: u32| {
+            mode != SelfTradePrevention::Allow && table.slots.entry(slot).account == taker.account
+        };
+        let skips_own = mode == SelfTradePrevention::CancelOldest;
         for (price_ticks, queue) in self.queues(taker.side.opposite()) {
-            let own = |slot: u32| {
-                mode != SelfTradePrevention::Allow && table.slots.entry(slot).account == taker.account
-            };
-            let skips_own = mode == SelfTradePrevention::CancelOldest;
             if !within_limit(taker, price_ticks) {
                 break;
             }
-            if queue.iter().any(|&slot| has_reserve(table, slot)) {
-                let slices = |&slot: &u32| if own(slot) { 1 } else { most_slices(table, slot) };
-                let all_slices: i128 = queue.iter().map(slices).sum();
-                let stops = !skips_own && queue.iter().any(|&slot| own(slot));
-                if stops || all_slices > fills_left {
-                    break;
-                }
-                let offered = |slot| {
-                    (table.slots.entry(slot).leaves_lots + reserve_lots(table, slot)) * i64::from(!own(slot))
-                };
-                lots += queue.iter().map(|&slot| offered(slot)).sum::<i64>();
-                fills_left -= all_slices;
-                continue;
-            }
             for &slot in queue {
-                if fills_left == 0 || own(slot) && !skips_own {
+                if lots >= wanted_lots || fills_left == 0 || own(slot) && !skips_own {
                     return lots.min(wanted_lots);
                 }
                 lots += if own(slot) { 0 } else { table.slots.entry(slot).leaves_lots };
                 fills_left -= 1;
             }
+            let behind = queue.iter().filter(|&&slot| !own(slot) && reserve_lots(table, slot) > 0);
+            let reserves: Vec<Reserve> = behind.map(|&slot| table.reserve(slot)).collect();
+            if lots >= wanted_lots {
+                break;
+            }
+            let (sure_lots, fills) = sure_of_reserves(&reserves, (wanted_lots - lots).into(), fills_left);
+            lots += sure_lots as i64;
+            let Some(fills) = fills else { break };
+            fills_left -= fills;
         }
         lots.min(wanted_lots)
     }

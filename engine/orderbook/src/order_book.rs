@@ -5,7 +5,7 @@
 use protocol::{CreateInstrument, OrderId, PriceTicks, QuantityLots, Side};
 
 use crate::ladder::Level;
-use crate::queue::{Progress, count_plain, count_reserves, match_queue, queue_of};
+use crate::queue::{Progress, count_reserves, count_shown, match_queue, queue_of};
 use crate::side_book::{NO_KEY, SideBook, key_of, price_of};
 use crate::table::{NIL, Slots};
 use crate::walk::Walk;
@@ -118,12 +118,12 @@ impl Book for OrderBook {
             if lots >= wanted_lots || key < worst_key {
                 break;
             }
-            let counted = if level.reserve_orders == 0 {
-                count_plain(level, &table.slots, taker, wanted_lots - lots, &mut fills_left)
-            } else {
-                count_reserves(level, &table.slots, taker, &mut fills_left)
-            };
+            let mut counted = count_shown(level, &table.slots, taker, wanted_lots - lots, &mut fills_left);
             lots += counted.lots;
+            if counted.goes_on && level.reserve_orders > 0 && lots < wanted_lots {
+                counted = count_reserves(level, &table.slots, taker, wanted_lots - lots, &mut fills_left);
+                lots += counted.lots;
+            }
             if !counted.goes_on {
                 break;
             }

@@ -5,7 +5,7 @@ use protocol::{QuantityLots, SelfTradePrevention};
 use crate::book::order_flags;
 use crate::ladder::Level;
 use crate::table::Slots;
-use crate::{MatchSink, Order, Stop, Taker};
+use crate::{MatchSink, Order, Reserves, Stop, Taker};
 
 /// What is left of a taker.
 pub(crate) struct Progress {
@@ -189,8 +189,8 @@ pub(crate) struct Counted {
     pub(crate) goes_on: bool,
 }
 
-/// Counts a level without icebergs, order by order.
-pub(crate) fn count_plain(
+/// Counts what a level shows, order by order.
+pub(crate) fn count_shown(
     level: &Level,
     slots: &Slots,
     taker: &Taker,
@@ -220,28 +220,24 @@ pub(crate) fn count_plain(
     Counted { lots, goes_on: true }
 }
 
-/// Counts a level with icebergs, whole or not at all.
-pub(crate) fn count_reserves(level: &Level, slots: &Slots, taker: &Taker, fills_left: &mut u32) -> Counted {
-    const NOTHING: Counted = Counted { lots: 0, goes_on: false };
-    let (mut lots, mut slices) = (0, 0u64);
+/// Counts the reserves of a level whose shown orders have been counted.
+pub(crate) fn count_reserves(
+    level: &Level,
+    slots: &Slots,
+    taker: &Taker,
+    wanted_lots: QuantityLots,
+    fills_left: &mut u32,
+) -> Counted {
+    let mut reserves = Reserves::default();
     for slot in queue_of(slots, level) {
-        let maker = slots.entry(slot);
-        let own = maker.account == taker.account && taker.self_trade_prevention != SelfTradePrevention::Allow;
-        if own && taker.self_trade_prevention != SelfTradePrevention::CancelOldest {
-            return NOTHING;
-        }
-        slices = slices.saturating_add(1);
-        if !own {
-            lots += maker.leaves_lots + slots.reserve_lots(slot);
+        // An own order that stops the match has stopped the count; one that is removed takes its reserve with it.
+        let own = slots.entry(slot).account == taker.account;
+        if !own || taker.self_trade_prevention == SelfTradePrevention::Allow {
             if slots.reserve_lots(slot) > 0 {
-                slices = slices.saturating_add(slots.reserve(slot).most_slices());
+                reserves.add(&slots.reserve(slot));
             }
         }
-        // So the walk is no longer than the match would be.
-        if slices > u64::from(*fills_left) {
-            return NOTHING;
-        }
     }
-    *fills_left -= slices as u32;
-    Counted { lots, goes_on: true }
+    let lots = reserves.sure_lots(wanted_lots, fills_left);
+    Counted { lots, goes_on: lots == reserves.lots }
 }

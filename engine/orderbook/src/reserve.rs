@@ -51,6 +51,49 @@ impl Reserve {
     }
 }
 
+/// The reserves of a price level, for what surely trades of them.
+///
+/// In which order their slices come is the match's matter. But every slice has at least the least lots, except the last
+/// one of each order; so `fills` of them give `(fills - orders) x least` lots or all there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserves {
+    /// Sum of the reserves.
+    pub lots: QuantityLots,
+    /// How many orders have one.
+    orders: u32,
+    /// Most slices that all of them can come to.
+    most_slices: u64,
+    /// Smallest `least_lots` of them.
+    least_lots: QuantityLots,
+}
+
+impl Reserves {
+    /// Adds what is behind one order.
+    pub fn add(&mut self, reserve: &Reserve) {
+        self.lots += reserve.lots;
+        self.least_lots =
+            if self.orders == 0 { reserve.least_lots } else { self.least_lots.min(reserve.least_lots) };
+        self.orders += 1;
+        self.most_slices = self.most_slices.saturating_add(reserve.most_slices());
+    }
+
+    /// What surely trades of them, once all that is shown has: `lots` where all of it, or enough for `wanted_lots` (above
+    /// 0), trades within `fills_left`; that many are taken from it then. Else what all of `fills_left` surely gives.
+    pub fn sure_lots(&self, wanted_lots: QuantityLots, fills_left: &mut u32) -> QuantityLots {
+        if self.orders == 0 {
+            return 0;
+        }
+        let slices = (wanted_lots as u64).div_ceil(self.least_lots as u64);
+        let needed = slices.saturating_add(u64::from(self.orders)).min(self.most_slices);
+        if needed <= u64::from(*fills_left) {
+            *fills_left -= needed as u32;
+            return self.lots;
+        }
+        let whole_slices = fills_left.saturating_sub(self.orders);
+        self.lots.min(self.least_lots.saturating_mul(i64::from(whole_slices)))
+    }
+}
+
 /// SplitMix64: adds 0x9E3779B97F4A7C15 to the state, and returns the new state mixed: two rounds of xor with itself
 /// shifted right (by 30, 27) and a multiplication (0xBF58476D1CE4E5B9, 0x94D049BB133111EB), then xor with itself shifted
 /// right by 31; all modulo 2^64.

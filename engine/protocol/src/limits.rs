@@ -36,6 +36,10 @@ pub const MAX_ALL_OR_NONE_ORDERS: u32 = 64;
 /// Trades that can still be busted: the last 65,536 of the exchange, so that their table has a fixed size.
 pub const BUSTABLE_TRADES: u32 = 65_536;
 
+/// An account whose position on an instrument is beyond this many lots, long or short, takes it no further: 2^61. What is
+/// open can add 2^62 at most (each lot holds a minor unit), so that no position overflows an `i64`.
+pub const MAX_POSITION_LOTS: i64 = 1 << 61;
+
 /// Mass cancels at work at the same time: 64.
 pub const MAX_SWEEPS: u32 = 64;
 

@@ -17,6 +17,8 @@ pub struct Attempt {
     pub time_ns: u64,
     /// From where.
     pub address: IpAddr,
+    /// Whether it came over TLS.
+    pub tls: bool,
     /// SenderCompID (49) as it was sent, with what is not printable escaped, cut after 64 bytes.
     pub sender_comp_id: String,
     /// Whether it succeeded.
@@ -33,9 +35,10 @@ impl Attempt {
         // `escape_ascii` leaves only printable ASCII; quotes and backslashes come out as JSON has them, except \x and \'.
         let sender = self.sender_comp_id.replace("\\x", "\\\\x").replace("\\'", "'");
         format!(
-            "{{\"time\":\"{}\",\"address\":\"{}\",\"sender_comp_id\":\"{sender}\",\"accepted\":{},\"reason\":\"{}\"}}\n",
+            "{{\"time\":\"{}\",\"address\":\"{}\",\"tls\":{},\"sender_comp_id\":\"{sender}\",\"accepted\":{},\"reason\":\"{}\"}}\n",
             String::from_utf8_lossy(&time),
             self.address,
+            self.tls,
             self.accepted,
             self.reason,
         )
@@ -93,6 +96,7 @@ mod tests {
         Attempt {
             time_ns: 1_709_210_096_789_000_000,
             address: IpAddr::from([192, 0, 2, 1]),
+            tls: true,
             sender_comp_id: Attempt::printable(sender),
             accepted: false,
             reason: "wrong password",
@@ -103,7 +107,7 @@ mod tests {
     fn a_line_stays_a_line_whatever_the_client_calls_itself() {
         let line = attempt(b"ALICE").line();
         let expected = "{\"time\":\"20240229-12:34:56.789000\",\"address\":\"192.0.2.1\",\
-            \"sender_comp_id\":\"ALICE\",\"accepted\":false,\"reason\":\"wrong password\"}\n";
+            \"tls\":true,\"sender_comp_id\":\"ALICE\",\"accepted\":false,\"reason\":\"wrong password\"}\n";
         assert_eq!(line, expected);
         let line = attempt(b"a\"\n\\\x01'\xff").line();
         assert_eq!(line.matches('\n').count(), 1);

@@ -76,6 +76,10 @@ impl Gateway {
         if !user.access.addresses.is_empty() && !user.access.addresses.iter().any(|it| it.contains(address)) {
             return Err("Logon from an address that is not allowed");
         }
+        if user.access.certificate.is_some() && !self.shows_certificate(link, client) {
+            self.lockout.failed(Some(client), address, now_ns);
+            return Err("Logon without the certificate that is this user's");
+        }
         if self.lockout.is_locked(client, address, now_ns) {
             return Err("Logon while locked out after too many failures");
         }
@@ -86,6 +90,12 @@ impl Gateway {
             return Err("Logon of a session that is logged on already");
         }
         Ok(client)
+    }
+
+    fn shows_certificate(&self, link: LinkId, client: usize) -> bool {
+        let shown = self.links[link].as_ref().and_then(|link| link.security.certificate.as_ref());
+        let wanted = self.config.users[client].access.certificate.as_ref();
+        wanted.zip(shown).is_some_and(|(wanted, shown)| wanted.is_of(shown))
     }
 
     fn proof_of(&mut self, client: usize, message: &Message<'_>) -> Proof {
@@ -193,7 +203,7 @@ impl Gateway {
         self.note_attempt(link, name.as_bytes(), accepted, reason, now_ns);
     }
 
-    fn note_attempt(
+    pub(super) fn note_attempt(
         &mut self,
         link: LinkId,
         theirs: &[u8],
@@ -202,9 +212,9 @@ impl Gateway {
         now_ns: u64,
     ) {
         if self.attempts.len() < ATTEMPTS {
-            let address = self.link(link).address;
+            let (address, tls) = (self.link(link).address, self.link(link).security.tls);
             let sender_comp_id = Attempt::printable(theirs);
-            self.attempts.push(Attempt { time_ns: now_ns, address, sender_comp_id, accepted, reason });
+            self.attempts.push(Attempt { time_ns: now_ns, address, tls, sender_comp_id, accepted, reason });
         }
     }
 }

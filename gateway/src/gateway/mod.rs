@@ -23,6 +23,7 @@ use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::orders::{Orders, Report, write_cancel_reject, write_execution};
 use crate::session::{Session, Verdict};
 use crate::store::{Store, StoreError};
+use crate::transport::Security;
 use client::Client;
 
 /// Where commands go: a ring to the sequencer.
@@ -98,6 +99,7 @@ struct PendingLogon {
 /// One byte stream.
 struct Link {
     address: IpAddr,
+    security: Security,
     pending: Option<PendingLogon>,
     input: Vec<u8>,
     /// Output of a link without a session; a session has its own.
@@ -332,6 +334,7 @@ impl Gateway {
     pub fn connect(&mut self, address: IpAddr, now_ns: u64) -> Option<LinkId> {
         let link = Link {
             address,
+            security: Security::default(),
             pending: None,
             input: Vec::new(),
             wire: Vec::new(),
@@ -354,6 +357,18 @@ impl Gateway {
             None => self.links.push(Some(link)),
         }
         Some(free.unwrap_or(self.links.len() - 1))
+    }
+
+    /// The link's TLS handshake has succeeded.
+    pub fn secured(&mut self, link: LinkId, security: Security) {
+        self.link(link).security = security;
+    }
+
+    /// The link's TLS handshake has failed; it is disconnected next.
+    pub fn not_secured(&mut self, link: LinkId, now_ns: u64) {
+        self.link(link).security.tls = true;
+        self.counters.refused_logons += 1;
+        self.note_attempt(link, b"", false, "TLS handshake failed", now_ns);
     }
 
     /// The attempts to log on since the last call, for the audit log.

@@ -13,6 +13,7 @@ mod recovery;
 mod snapshots;
 mod spare;
 mod streams;
+mod syncing;
 mod tamper;
 
 use crate::simulated::SimulatedStorage;

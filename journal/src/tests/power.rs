@@ -10,11 +10,17 @@ fn work(writer: &mut StreamWriter, random: &mut Random, mut acknowledged: u64) -
         let first = writer.last_sequence() + 1;
         let last = first + random.below(60);
         let claimed = if random.below(2) == 0 { acknowledged } else { 0 };
-        if writer.write_batch(&batch(first..=last), claimed).is_err() {
+        let records = batch(first..=last);
+        // Gathered records are in nobody's hands but the process's.
+        let gathers = random.below(3) == 0;
+        let written =
+            if gathers { writer.append(&records, claimed) } else { writer.write_batch(&records, claimed) };
+        if written.is_err() {
             return acknowledged;
         }
         if random.below(4) == 0 {
-            match writer.sync() {
+            let synced = if random.below(2) == 0 { writer.sync() } else { writer.syncer().sync() };
+            match synced {
                 Ok(durable) => acknowledged = durable,
                 Err(_) => return acknowledged,
             }

@@ -1,4 +1,4 @@
-//! A disk whose syncs of the commands stream wait until the test lets them go.
+//! A disk whose syncs, or writes, of the commands stream wait until the test lets them go.
 #![allow(dead_code, missing_docs, reason = "each test binary uses its own part")]
 
 use std::io;
@@ -8,29 +8,57 @@ use std::sync::{Arc, Condvar, Mutex};
 use journal::simulated::SimulatedStorage;
 use journal::{Storage, StorageFile};
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Sync,
+    Write,
+}
+
 #[derive(Default)]
 struct State {
-    blocked: bool,
+    blocked: Option<Call>,
     waiting: usize,
 }
 
 #[derive(Clone, Default)]
 pub struct BlockingStorage {
-    disk: SimulatedStorage,
+    pub disk: SimulatedStorage,
     state: Arc<(Mutex<State>, Condvar)>,
 }
 
+/// Lets the calls go at the end of a test, also of one that fails: threads that hang in them could not be joined.
+pub struct Blocked(BlockingStorage);
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
 impl BlockingStorage {
-    pub fn block(&self) {
-        self.state.0.lock().unwrap().blocked = true;
+    /// From now on syncs wait.
+    #[must_use]
+    pub fn block(&self) -> Blocked {
+        self.block_calls(Call::Sync)
+    }
+
+    /// From now on writes wait.
+    #[must_use]
+    pub fn block_writes(&self) -> Blocked {
+        self.block_calls(Call::Write)
+    }
+
+    fn block_calls(&self, call: Call) -> Blocked {
+        self.state.0.lock().unwrap().blocked = Some(call);
+        Blocked(self.clone())
     }
 
     pub fn release(&self) {
-        self.state.0.lock().unwrap().blocked = false;
+        self.state.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).blocked = None;
         self.state.1.notify_all();
     }
 
-    /// Returns when a sync is waiting.
+    /// Returns when a call is waiting.
     pub fn await_waiting(&self) {
         let guard = self.state.0.lock().unwrap();
         drop(self.state.1.wait_while(guard, |state| state.waiting == 0).unwrap());
@@ -47,21 +75,29 @@ struct BlockingFile {
     state: Option<Arc<(Mutex<State>, Condvar)>>,
 }
 
+impl BlockingFile {
+    fn pass(&self, call: Call) {
+        let Some(state) = &self.state else { return };
+        let mut guard = state.0.lock().unwrap();
+        if guard.blocked == Some(call) {
+            guard.waiting += 1;
+            state.1.notify_all();
+            guard = state.1.wait_while(guard, |state| state.blocked == Some(call)).unwrap();
+            guard.waiting -= 1;
+        }
+    }
+}
+
 impl StorageFile for BlockingFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
     }
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.pass(Call::Write);
         self.file.write_at(bytes, offset)
     }
     fn sync(&self) -> io::Result<()> {
-        if let Some(state) = &self.state {
-            let mut guard = state.0.lock().unwrap();
-            guard.waiting += 1;
-            state.1.notify_all();
-            guard = state.1.wait_while(guard, |state| state.blocked).unwrap();
-            guard.waiting -= 1;
-        }
+        self.pass(Call::Sync);
         self.file.sync()
     }
     fn length(&self) -> io::Result<u64> {

@@ -268,7 +268,8 @@ pub struct LobsterArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Runs the whole pipeline in this process (ring, sequencer, journal, engine, events), first as fast as it goes, then at
-a fixed rate, where latency counts from the planned time of each command (open loop), so that a stall is not hidden.
+a fixed rate, where latency counts from the planned time of each command (open loop), so that a stall is not hidden. A
+table shows that latency over time: a stall stands in the row of the moment when it was.
 
 Example:
   rialto bench --durability disk --rate 100000 --seconds 10")]
@@ -288,7 +289,7 @@ pub struct BenchArgs {
     /// Folder for the journals; removed afterwards [default: ./bench-data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Idle strategy of the core's threads: busy_spin, yield, backoff or park.
+    /// Idle strategy of all threads but the one that syncs: busy_spin, yield, backoff or park.
     #[arg(long, default_value = "backoff")]
     pub idle: String,
     /// Print one JSON object.

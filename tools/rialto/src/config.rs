@@ -66,6 +66,8 @@ struct File {
     advance_time_ms: Option<u64>,
     limits: FileLimits,
     #[serde(default)]
+    journal: FileJournal,
+    #[serde(default)]
     threads: BTreeMap<String, FileThread>,
     fix: FileFix,
     #[serde(default)]
@@ -97,11 +99,19 @@ struct FileLimits {
     recent_client_ids: u32,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileJournal {
+    batch_bytes: Option<usize>,
+    batch_wait_us: Option<u64>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileThread {
     idle: Option<String>,
     core: Option<usize>,
+    slice_us: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,7 +176,23 @@ pub struct Thread {
     pub idle: Option<String>,
     /// Processor to pin to.
     pub core: Option<usize>,
+    /// Time slice in microseconds; 0 for the system's.
+    pub slice_us: Option<u64>,
 }
+
+/// How commands gather before they are synced together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalBatch {
+    /// Most bytes of commands that gather while a sync runs; 4096 to [`MAX_BATCH_BYTES`].
+    pub bytes: usize,
+    /// Microseconds that a sync waits for more commands; 0 to [`MAX_BATCH_WAIT_US`].
+    pub wait_us: u64,
+}
+
+/// Half the ring that commands wait in: 8 MiB.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+/// A tenth of a second, which every command may then have to wait.
+const MAX_BATCH_WAIT_US: u64 = sequencer::MAX_JOURNAL_WAIT_NS / 1000;
 
 /// Money that an account starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +228,8 @@ pub struct Config {
     pub advance_time_ms: u64,
     /// Table sizes of a new journal.
     pub limits: Limits,
+    /// How commands gather before they are synced together.
+    pub journal: JournalBatch,
     /// Threads by name.
     pub threads: BTreeMap<String, Thread>,
     /// Address of the FIX port.
@@ -295,14 +323,16 @@ impl Checker<'_> {
         let threads = file
             .threads
             .into_iter()
-            .map(|(name, thread)| (name, Thread { idle: thread.idle, core: thread.core }))
+            .map(|(name, it)| (name, Thread { idle: it.idle, core: it.core, slice_us: it.slice_us }))
             .collect();
+        let journal = self.journal(&file.journal)?;
         Ok(Config {
             data: file.data,
             durability: file.durability,
             day_end_utc_s,
             advance_time_ms: file.advance_time_ms.unwrap_or(DEFAULT_ADVANCE_TIME_MS),
             limits,
+            journal,
             threads,
             fix_bind: file.fix.bind,
             target_comp_id: file.fix.target_comp_id,
@@ -320,6 +350,22 @@ impl Checker<'_> {
                 seed: demo.seed,
             }),
         })
+    }
+
+    fn journal(&self, file: &FileJournal) -> Result<JournalBatch, ConfigError> {
+        let bytes = file.batch_bytes.unwrap_or(1 << 20);
+        if !(4096..=MAX_BATCH_BYTES).contains(&bytes) {
+            let reason =
+                format!("{bytes} must be 4096 to {MAX_BATCH_BYTES}: half the ring that commands wait in");
+            return Err(self.invalid("journal.batch_bytes", reason));
+        }
+        let wait_us = file.batch_wait_us.unwrap_or(0);
+        if wait_us > MAX_BATCH_WAIT_US {
+            let reason =
+                format!("{wait_us} must be 0 to {MAX_BATCH_WAIT_US}: every command may have to wait so long");
+            return Err(self.invalid("journal.batch_wait_us", reason));
+        }
+        Ok(JournalBatch { bytes, wait_us })
     }
 
     fn unique(

@@ -5,9 +5,10 @@ use std::path::Path;
 use exchange::Exchange;
 use machine::StateMachine;
 use protocol::Limits;
-use sequencer::{Durability, PipelineConfig};
+use sequencer::{AgentName, Durability, IdleStrategy, PipelineConfig};
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::config::JournalBatch;
 use crate::output::Failure;
 
 /// Limits as they stand in a journal segment's parameters.
@@ -17,11 +18,20 @@ pub fn parameters(limits: &Limits) -> &[u8] {
 
 /// The pipeline of an exchange with these limits, with defaults for all else.
 pub fn pipeline_config(durability: Durability, limits: &Limits) -> PipelineConfig {
-    let mut config =
-        PipelineConfig { durability, parameters: parameters(limits).to_vec(), ..PipelineConfig::default() };
-    // Only with `disk` does anyone wait for a sync; the others need not wait for 64 MiB at the end of a segment.
-    config.commands.sync_on_roll = durability == Durability::Disk;
-    config
+    PipelineConfig { durability, parameters: parameters(limits).to_vec(), ..PipelineConfig::default() }
+}
+
+/// Sets how commands gather before they are synced together. The sync thread looks often enough to keep the wait.
+pub fn set_batch(config: &mut PipelineConfig, batch: JournalBatch) {
+    config.limits.journal_bytes = batch.bytes;
+    config.limits.journal_wait_ns = batch.wait_us * 1000;
+    if batch.wait_us == 0 {
+        return;
+    }
+    let park_ns = sequencer::SYNC_PARK_NS.min(config.limits.journal_wait_ns / 2).max(1);
+    for thread in config.threads.iter_mut().filter(|thread| thread.agents == [AgentName::Sync]) {
+        thread.idle = IdleStrategy::Park { park_ns };
+    }
 }
 
 /// The limits of the exchange whose journal is in `dir`; `None` where there is no journal yet.

@@ -13,6 +13,7 @@ mod operator;
 mod output;
 mod plot;
 mod rules;
+mod series;
 mod settings;
 mod timekeeper;
 mod venue;

@@ -344,6 +344,8 @@ fn the_bench_measures_and_cleans_up() {
     let result = &report["results"][0];
     assert!(result["commands_per_second"].as_f64().expect("a rate") > 0.0);
     assert!(result["latency"]["max_ns"].as_u64() >= result["latency"]["p50_ns"].as_u64());
+    let series = result["series"].as_array().expect("over time");
+    assert!(series.len() > 5 && series.iter().all(|row| row["max_ns"].as_u64() > Some(0)), "{series:?}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 0);
 }
 

@@ -33,7 +33,7 @@ impl NaiveExchange {
         let bands = self.bands(taker.instrument);
         let queue = self.queue(taker.instrument, taker.side.opposite());
         let orders: Vec<&LiveOrder> = queue.iter().map(|slot| &self.orders[slot]).collect();
-        let mut walk = Walk { found: 0, fills_left: i64::from(self.limits.fills_per_command) };
+        let mut walk = Walk { found: 0, fills_left: i64::from(self.fills) };
         for level in orders.chunk_by(|one, next| one.book_price == next.book_price) {
             let price = level[0].book_price;
             if !taker.accepts(price) {
@@ -49,12 +49,10 @@ impl NaiveExchange {
             }
             let (shown, hidden): (Vec<&LiveOrder>, Vec<&LiveOrder>) =
                 level.iter().partition(|order| !order.is_hidden());
-            let goes_on = if shown.iter().any(|order| order.reserve > 0) {
-                walk.found < wanted && walk.fills_left > 0 && self.walk_icebergs(taker, &shown, &mut walk)
-            } else {
-                self.walk_one_by_one(taker, wanted, &shown, &mut walk)
-            };
-            if !goes_on || !self.walk_one_by_one(taker, wanted, &hidden, &mut walk) {
+            let goes_on = self.walk_one_by_one(taker, wanted, &shown, &mut walk)
+                && self.walk_reserves(taker, wanted, &shown, &mut walk)
+                && self.walk_one_by_one(taker, wanted, &hidden, &mut walk);
+            if !goes_on {
                 break;
             }
         }
@@ -78,7 +76,7 @@ impl NaiveExchange {
                 continue;
             }
             match (order.account == taker.account, mode) {
-                (false, _) | (true, SelfTradePrevention::Allow) => walk.found += order.leaves(),
+                (false, _) | (true, SelfTradePrevention::Allow) => walk.found += order.shown(),
                 (true, SelfTradePrevention::CancelOldest) => {}
                 (true, _) => return false,
             }
@@ -87,24 +85,28 @@ impl NaiveExchange {
         true
     }
 
-    /// The shown orders of a price of which one at least is an iceberg with a reserve.
-    fn walk_icebergs(&self, taker: &LiveOrder, orders: &[&LiveOrder], walk: &mut Walk) -> bool {
+    /// What is behind the shown orders of a price, which have been walked. Own orders are gone with what is behind them.
+    fn walk_reserves(&self, taker: &LiveOrder, wanted: i64, orders: &[&LiveOrder], walk: &mut Walk) -> bool {
         let mode = self.mode(taker.account, taker.self_trade_prevention);
-        let (mut slices, mut lots) = (0, 0);
-        for order in orders {
-            let own = order.account == taker.account && mode != SelfTradePrevention::Allow;
-            if own && mode != SelfTradePrevention::CancelOldest {
-                return false;
-            }
-            let least = order.terms.display_lots - i64::from(order.terms.display_variation_lots);
-            slices += if own || order.reserve == 0 { 1 } else { 1 + (order.reserve + least - 1) / least };
-            lots += if own { 0 } else { order.leaves() };
-        }
-        if slices > walk.fills_left {
+        let goes = |order: &LiveOrder| order.account == taker.account && mode != SelfTradePrevention::Allow;
+        let behind = orders.iter().filter(|order| order.reserve > 0 && !goes(order));
+        let least_of =
+            |order: &LiveOrder| order.terms.display_lots - i64::from(order.terms.display_variation_lots);
+        let behind: Vec<(i64, i64)> = behind.map(|order| (order.reserve, least_of(order))).collect();
+        let missing = wanted - walk.found;
+        let Some(least) = behind.iter().map(|&(_, least)| least).min().filter(|_| missing > 0) else {
+            return true;
+        };
+        let number = behind.len() as i64;
+        let all: i64 = behind.iter().map(|&(lots, _)| lots).sum();
+        let slices: i64 = behind.iter().map(|&(lots, least)| (lots + least - 1) / least).sum();
+        let fills = slices.min(number + (missing + least - 1) / least);
+        if fills > walk.fills_left {
+            walk.found += all.min(0.max(walk.fills_left - number) * least);
             return false;
         }
-        walk.fills_left -= slices;
-        walk.found += lots;
+        walk.fills_left -= fills;
+        walk.found += all;
         true
     }
 }

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use machine::{EventBuffer, Record};
 use protocol::{
-    CancelReason, ClientOrderId, CommandKind, ListType, NewExtendedOrder, NewOrderList, OrderId, OrderTerms,
-    OrderType, RejectReason, Rejected, TimeInForce, term_flags,
+    CancelReason, ClientOrderId, CommandKind, ListType, MAX_POSITION_LOTS, NewExtendedOrder, NewOrderList,
+    OrderId, OrderTerms, OrderType, RejectReason, Rejected, TimeInForce, term_flags,
 };
 use zerocopy::FromBytes;
 
@@ -61,11 +61,17 @@ impl NaiveExchange {
     /// Each order as if it came alone.
     fn batch(&mut self, orders: &[NewExtendedOrder], events: &mut EventBuffer) {
         let slots = self.take_slots(orders.len());
+        let all = self.limits.fills_per_command;
+        let mut left = all;
         for (it, slot) in orders.iter().zip(slots) {
             match self.check_order(it, true) {
                 Ok(standing) => {
                     self.accept(it, &standing, slot, OfList::default(), events);
+                    let before = self.steps;
+                    self.fills = left;
                     self.come_in(slot, events);
+                    self.fills = all;
+                    left = left.saturating_sub(self.steps - before);
                     self.leave_work(it.order.instrument);
                     self.work(false, events);
                 }
@@ -188,8 +194,11 @@ impl NaiveExchange {
         let slots: Vec<u32> = ids.iter().filter_map(|&id| self.slot_of(id)).collect();
         let needs = slots.iter().map(|slot| self.need_of(&self.orders[slot]));
         let Some((need, &first)) = needs.max().zip(slots.first()) else { return };
-        let (account, asset) = self.hold_key(&self.orders[&first]);
-        if need > self.available_funds(account, asset) {
+        let order = &self.orders[&first];
+        let (account, asset) = self.hold_key(order);
+        let is_full =
+            self.position_toward(account, order.instrument, order.side) > i128::from(MAX_POSITION_LOTS);
+        if is_full || need > self.available_funds(account, asset) {
             for id in ids {
                 self.cancel_of_list(id, CancelReason::InsufficientFunds, events);
             }

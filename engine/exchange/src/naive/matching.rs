@@ -26,7 +26,7 @@ impl NaiveExchange {
         if self.markets[&order.instrument].phase != Phase::Continuous {
             return self.rest(slot, events);
         }
-        let fills = |lots: i64| self.available(&order, lots) == lots;
+        let fills = |lots: i64| self.available(&order, order.leaves()) >= lots;
         if order.time_in_force == TimeInForce::FillOrKill && !fills(order.leaves()) {
             return self.cancel(slot, CancelReason::FillOrKill, ClientOrderId::NONE, events);
         }
@@ -85,7 +85,7 @@ impl NaiveExchange {
                 let rejects = action == BandAction::Reject.code();
                 return if rejects { Stopped::Cancel(CancelReason::PriceBand) } else { Stopped::Volatility };
             }
-            if met == self.limits.fills_per_command {
+            if met == self.fills {
                 return Stopped::Cancel(CancelReason::FillLimit);
             }
             let own = maker.account == taker.account;

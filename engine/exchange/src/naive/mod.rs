@@ -159,6 +159,8 @@ pub struct NaiveExchange {
     pub(crate) now: Context,
     pub(crate) steps: u32,
     pub(crate) swept_slots: u32,
+    /// Resting orders that one matching may trade with or remove.
+    pub(crate) fills: u32,
 }
 
 impl NaiveExchange {
@@ -186,6 +188,7 @@ impl NaiveExchange {
             now: Context::default(),
             steps: 0,
             swept_slots: 0,
+            fills: limits.fills_per_command,
         }
     }
 
@@ -267,11 +270,10 @@ impl StateMachine for NaiveExchange {
         hasher.finish()
     }
 
-    /// Catch-up and follow-up end within one matching of the limit, each order of a batch matches once more, and no
-    /// step gives more than 400 bytes; then an answer for each order of a list and an indicative price for each
-    /// instrument.
+    /// Catch-up and follow-up end within one matching of the limit, the command itself matches once more, and no step
+    /// gives more than 1,100 bytes; then an answer for each order of a list and an indicative price for each instrument.
     fn max_event_bytes(&self) -> usize {
-        let steps = 36 * (self.limits.fills_per_command as usize + 2);
-        400 * (steps + 64) + 64 * self.limits.instruments as usize
+        let steps = 4 * (self.limits.fills_per_command as usize + 2);
+        1_100 * (steps + 64) + 64 * self.limits.instruments as usize
     }
 }

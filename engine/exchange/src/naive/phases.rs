@@ -81,12 +81,18 @@ impl NaiveExchange {
 
     /// The timetable's next entry takes effect, or passes.
     fn next_entry(&mut self, instrument: InstrumentId, events: &mut EventBuffer) {
+        let now = u128::from(self.now.timestamp_ns);
         let market = self.market_mut(instrument);
         let (_, phase) = market.timetable[market.next_entry];
         market.next_entry += 1;
         if market.next_entry == market.timetable.len() && market.repeat_ns > 0 {
             let repeat = u128::from(market.repeat_ns);
-            market.timetable.iter_mut().for_each(|(time, _)| *time += repeat);
+            let last = market.timetable.last().map_or(0, |&(time, _)| time);
+            let mut later = repeat;
+            if last <= now {
+                later = (now - last) / repeat * repeat + repeat;
+            }
+            market.timetable.iter_mut().for_each(|(time, _)| *time += later);
             market.next_entry = 0;
         }
         if market.phase != Phase::Halted && market.phase != phase {

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use protocol::{
-    AccountId, BandAction, InstrumentId, NewExtendedOrder, OrderType, Phase, RejectReason, SetRiskLimits,
-    Side, TimeInForce,
+    AccountId, BandAction, InstrumentId, MAX_POSITION_LOTS, NewExtendedOrder, OrderType, Phase, RejectReason,
+    SetRiskLimits, Side, TimeInForce,
 };
 
 use super::NaiveExchange;
@@ -168,9 +168,11 @@ impl NaiveExchange {
         if it.is_new && limits.max_open_orders > 0 && open >= limits.max_open_orders as usize {
             reasons.push(RejectReason::RiskOpenOrders);
         }
+        let toward = self.position_toward(it.account, it.instrument, it.side);
+        if it.growth > 0 && toward > i128::from(MAX_POSITION_LOTS) {
+            reasons.push(RejectReason::RiskPosition);
+        }
         if limits.max_position_lots > 0 && it.growth > 0 {
-            let position = self.positions.get(&(it.account, it.instrument)).copied().unwrap_or(0);
-            let toward = if it.side == Side::Buy { position } else { -position };
             let active = |order: &&LiveOrder| order.side == it.side && order.place != Place::Inactive;
             let orders = self.orders.values().filter(of_account).filter(active);
             let leaves: i128 = orders.map(|order| i128::from(order.leaves())).sum();
@@ -187,6 +189,12 @@ impl NaiveExchange {
         if limits.price_collar_bps > 0 && it.own_price && reference > 0 && beyond {
             reasons.push(RejectReason::RiskPriceCollar);
         }
+    }
+
+    /// An account's position as something that an order of this side adds to.
+    pub(crate) fn position_toward(&self, account: AccountId, instrument: InstrumentId, side: Side) -> i128 {
+        let position = self.positions.get(&(account, instrument)).copied().unwrap_or(0);
+        if side == Side::Buy { position } else { -position }
     }
 
     /// Whether the account's interval is at work and full.

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use benches::exchange_driver::{self, ClientIds, Stream};
 use benches::workload::{Shape, generate};
 use exchange::Exchange;
-use hdrhistogram::Histogram;
-use sequencer::{EventReader, Ingress, Pipeline, Running, SendError};
+use sequencer::{AgentName, EventReader, Ingress, Pipeline, Running, SendError};
 use serde_json::{Value, json};
 
 use crate::cli::{BenchArgs, Durability};
 use crate::folder;
-use crate::latency::Percentiles;
 use crate::output::{DISK_FULL, Failure, grouped, line, progress_bar};
+use crate::series::Series;
 
 /// Gateway number of the load.
 const GATEWAY: u16 = 1;
@@ -45,8 +44,8 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
         let result = measure(args, mode, &root, &stream, staged + workload.fill, &workload)?;
         if !args.json {
             line(format!("{:<7} {:>10} commands a second", mode.name(), grouped(result.rate as u64)));
-            let latency = result.latency;
-            line(format!("        at {} a second: {latency}", grouped(args.rate)));
+            line(format!("        at {} a second: {}", grouped(args.rate), result.latency.whole()));
+            result.latency.table().iter().for_each(|row| line(format!("        {row}")));
         }
         results.push(result.json(mode));
     }
@@ -59,7 +58,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Failure> {
 /// What one durability gave.
 struct Measured {
     rate: f64,
-    latency: Percentiles,
+    latency: Series,
 }
 
 impl Measured {
@@ -67,7 +66,8 @@ impl Measured {
         json!({
             "durability": mode.name(),
             "commands_per_second": self.rate,
-            "latency": self.latency.json(),
+            "latency": self.latency.whole().json(),
+            "series": self.latency.json(),
         })
     }
 }
@@ -83,7 +83,8 @@ fn measure(
     let data = root.join(format!("{}-{}", mode.name(), std::process::id()));
     let limits = exchange_driver::limits(workload);
     let mut config = folder::pipeline_config(mode.into(), &limits);
-    for thread in &mut config.threads {
+    // The thread that syncs is woken when there is something to do; it must never spin.
+    for thread in config.threads.iter_mut().filter(|thread| thread.agents != [AgentName::Sync]) {
         thread.idle = args.idle.parse().map_err(|error| Failure::usage(format!("--idle: {error}")))?;
     }
     let machine: Exchange = Exchange::new(limits).map_err(Failure::usage)?;
@@ -192,11 +193,10 @@ impl Load<'_> {
     }
 
     /// Each command at its planned time, and its latency from that time on.
-    fn at_rate(&mut self, numbers: std::ops::Range<usize>, args: &BenchArgs) -> Result<Percentiles, Failure> {
+    fn at_rate(&mut self, numbers: std::ops::Range<usize>, args: &BenchArgs) -> Result<Series, Failure> {
         let interval_ns = 1_000_000_000 / args.rate;
         let (first, last) = (numbers.start as u64, numbers.end as u64);
-        let mut histogram =
-            Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3).map_err(Failure::system)?;
+        let mut series = Series::new(numbers.len() as u64 * interval_ns).map_err(Failure::system)?;
         let start = Instant::now();
         let mut next = numbers.start;
         let mut progress = Instant::now();
@@ -208,7 +208,7 @@ impl Load<'_> {
             let taken = self.poll(|sequence| {
                 let planned_ns = (sequence - 1 - first) * interval_ns;
                 let now_ns = start.elapsed().as_nanos() as u64;
-                histogram.saturating_record(now_ns.saturating_sub(planned_ns).max(1));
+                series.record(planned_ns, now_ns.saturating_sub(planned_ns));
             })?;
             if taken > 0 {
                 progress = Instant::now();
@@ -218,6 +218,6 @@ impl Load<'_> {
                 std::thread::yield_now();
             }
         }
-        Ok(Percentiles::of(&histogram))
+        Ok(series)
     }
 }

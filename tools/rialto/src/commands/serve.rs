@@ -227,6 +227,7 @@ fn recover(
 /// The pipeline's configuration: defaults, the durability, and each thread's idle strategy and core.
 fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, Failure> {
     let mut pipeline = folder::pipeline_config(config.durability.into(), limits);
+    folder::set_batch(&mut pipeline, config.journal);
     // The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
     let patient = IdleStrategy::Park { park_ns: 2_000_000 };
     for (name, idle) in [("gateway", IdleStrategy::default()), ("house", patient), ("operator", patient)] {
@@ -240,6 +241,7 @@ fn pipeline_config(config: &Config, limits: &Limits) -> Result<PipelineConfig, F
             )));
         };
         thread.core = wanted.core;
+        thread.slice_ns = wanted.slice_us.map_or(thread.slice_ns, |slice_us| slice_us.saturating_mul(1000));
         if let Some(idle) = &wanted.idle {
             thread.idle =
                 idle.parse().map_err(|error| Failure::usage(format!("[threads.{name}].idle: {error}")))?;

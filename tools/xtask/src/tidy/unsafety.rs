@@ -19,6 +19,10 @@ pub const ALLOWED: &[(&str, &str)] = &[
         "sequencer/src/ring/memory.rs",
         "sees a mapped file as atomics and lends it; the only mapping of the rings",
     ),
+    (
+        "sequencer/src/scheduling.rs",
+        "a system call that std does not offer: sched_setattr, for a thread's time slice",
+    ),
     ("tools/testkit/src/allocation.rs", "a global allocator that counts; GlobalAlloc is an unsafe trait"),
 ];
 
