@@ -12,6 +12,8 @@ pub(crate) enum Route {
     ReplaceOrder,
     /// OrderStatusRequest.
     OrderStatus,
+    /// ApplicationMessageRequest: a replay of drop copies.
+    ReplayCopies,
 }
 
 /// All of them, the frequent ones first.
@@ -20,6 +22,7 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"F", Route::CancelOrder),
     (b"G", Route::ReplaceOrder),
     (b"H", Route::OrderStatus),
+    (b"BW", Route::ReplayCopies),
 ];
 
 /// What deals with messages of this type; `None` if they are not served.

@@ -60,6 +60,10 @@ impl Gateway {
                 self.on_status_request(client, message, now_ns);
                 true
             }
+            Some(Route::ReplayCopies) => {
+                self.on_application_request(client, message, now_ns);
+                true
+            }
             Some(Route::NewOrder) => self.on_new_order(client, message, now_ns, port),
             Some(Route::CancelOrder) => self.on_cancel_or_replace(client, message, false, now_ns, port),
             Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),

@@ -26,6 +26,8 @@ pub struct FileUser {
     /// Only to say that it is not taken.
     password: Option<String>,
     hmac_key_file: Option<PathBuf>,
+    /// Left out for a session that neither trades nor cancels.
+    #[serde(default)]
     pub account: u32,
     self_trade_prevention: Option<String>,
     #[serde(default)]

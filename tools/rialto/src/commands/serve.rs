@@ -128,6 +128,7 @@ fn fix_config(config: &Config) -> GatewayConfig {
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
+    gateway.events_path = Some(config.data.join(journal::EVENTS_FOLDER));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
     gateway
@@ -207,6 +208,7 @@ fn recover(
         return Err(Failure::system(format!("FIX session store: {error}")));
     }
     let recovered = pipeline.recovered();
+    edges.acceptor.journal_ends_at(recovered.last_sequence);
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
