@@ -183,7 +183,8 @@ pub struct GatewayLimits {
     pub heartbeat_seconds: u64,
     /// Commands of one session without their event yet; the socket is not read while there are so many.
     pub commands_in_flight: usize,
-    /// Cancels and replaces of one session that wait for their order's acknowledgement; more are rejected.
+    /// Cancels and replaces of one session that wait for their order's acknowledgement; the socket is not read while there are so
+    /// many.
     pub parked_requests: usize,
     /// Messages of one session kept while a gap before them is being filled; later ones come again by the resend.
     pub queued_messages: usize,

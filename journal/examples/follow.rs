@@ -8,7 +8,7 @@ use std::time::Duration;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("which folder?")?;
-    let mut reader = StreamReader::open(Path::new(&folder))?;
+    let mut reader = StreamReader::open_mapped(Path::new(&folder))?;
     let identity = reader.identity();
     println!("{:?} of the machine '{}'", identity.kind, identity.machine);
     if let Some(sequence) = arguments.next() {

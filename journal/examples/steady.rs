@@ -2,7 +2,7 @@
 //! on the writer's thread and on its own, beside what the disk takes for the same bytes alone. The ways take turns, so
 //! that what else the machine does falls on all of them.
 //!
-//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only thread|inline|disk]`. Under
+//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only disk|inline|thread|awake]`. Under
 //! `strace -f -c`, or `perf stat -e page-faults --per-thread`, `only` shows what the writer's threads do.
 
 use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamWriter};
@@ -20,6 +20,10 @@ const RECORD_BYTES: usize = 64;
 const SEGMENT_BYTES: u64 = 4 << 20;
 /// Turns that each way takes, if more than one does.
 const ROUNDS: u32 = 4;
+/// So long after a way has begun nothing is counted: the first spare is being made.
+const WARM_UP: Duration = Duration::from_millis(500);
+/// A sync thread that looks again gives the processor away so often before it sleeps.
+const YIELDS: u32 = 300;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -60,7 +64,17 @@ impl Load {
     fn safe(&self, from: u64, to: u64, times: &mut Times) {
         let now = self.start.elapsed();
         for number in from + 1..=to {
-            times.commands.push(now.saturating_sub(Duration::from_nanos(number * 1_000_000_000 / self.rate)));
+            let came = Duration::from_nanos(number * 1_000_000_000 / self.rate);
+            if came > WARM_UP {
+                times.commands.push(now.saturating_sub(came));
+            }
+        }
+    }
+
+    /// Notes a sync that began then.
+    fn synced(&self, start: Instant, times: &mut Times) {
+        if self.start + WARM_UP < start {
+            times.syncs.push(start.elapsed());
         }
     }
 }
@@ -92,7 +106,7 @@ fn inline(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
             let start = Instant::now();
             writer.write_batch(&batch, writer.durable_sequence())?;
             writer.sync()?;
-            times.syncs.push(start.elapsed());
+            load.synced(start, times);
             load.safe(done, due, times);
             done = due;
         } else {
@@ -104,21 +118,36 @@ fn inline(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
 
 /// Write on this thread, sync on another: the next batch is in the file when a sync ends.
 fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
+    on_its_own(folder, load, times, 0)
+}
+
+/// The same; the thread looks for more for a while before it sleeps.
+fn awake(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
+    on_its_own(folder, load, times, YIELDS)
+}
+
+fn on_its_own(folder: &Path, load: &Load, times: &mut Times, yields: u32) -> Outcome<()> {
     let (mut writer, mut batch, mut done) = (open(folder)?, Vec::new(), 0);
     let (syncer, ended, written) = (writer.syncer(), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("sync".to_owned());
         let syncing = named.spawn_scoped(scope, || -> Outcome<()> {
-            let mut safe = 0;
+            let (mut safe, mut looks) = (0, 0);
             while !ended.load(Ordering::Acquire) {
                 // A sync may have covered what was written after it was asked for.
                 if written.load(Ordering::Acquire) <= safe {
-                    std::thread::park();
+                    looks += 1;
+                    if looks > yields {
+                        std::thread::park()
+                    } else {
+                        std::thread::yield_now()
+                    }
                     continue;
                 }
+                looks = 0;
                 let start = Instant::now();
                 let durable = syncer.sync()?;
-                times.syncs.push(start.elapsed());
+                load.synced(start, times);
                 load.safe(safe, durable, times);
                 safe = durable;
             }
@@ -165,7 +194,7 @@ fn disk(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
         file.write_all_at(&batch, at)?;
         let start = Instant::now();
         file.sync_data()?;
-        times.syncs.push(start.elapsed());
+        load.synced(start, times);
         load.safe(done, due, times);
         at += batch.len() as u64;
         done = due;
@@ -200,7 +229,7 @@ fn main() -> Outcome<()> {
     let number = |index: usize, otherwise| arguments.get(index).map_or(Ok(otherwise), |text| text.parse());
     let (seconds, rate) = (number(1, 10)?, number(2, 10_000)?);
     let only = arguments.get(4).map(String::as_str);
-    let ways: [(&str, Way); 3] = [("disk", disk), ("inline", inline), ("thread", thread)];
+    let ways: [(&str, Way); 4] = [("disk", disk), ("inline", inline), ("thread", thread), ("awake", awake)];
     let mut all = ways.map(|_| Times::of(rate, seconds));
     let rounds = if only.is_some() { 1 } else { ROUNDS };
     for _ in 0..rounds {
@@ -221,10 +250,11 @@ fn main() -> Outcome<()> {
     if own > 0.0 {
         let ratio = |times: &Times| p99(&times.commands) / own;
         println!(
-            "p99 of a command over the disk's own p99 of fdatasync: disk alone {:.2}, inline {:.2}, thread {:.2}",
+            "p99 of a command over the disk's own p99 of fdatasync: disk alone {:.2}, inline {:.2}, thread {:.2}, awake {:.2}",
             ratio(&all[0]),
             ratio(&all[1]),
-            ratio(&all[2])
+            ratio(&all[2]),
+            ratio(&all[3])
         );
     }
     Ok(())

@@ -7,7 +7,7 @@
 //! segments (`fallocate`) and over one that has been written before.
 
 use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamWriter};
-use machine::{HEADER_LENGTH, RecordHeader};
+use machine::RecordHeader;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -21,13 +21,19 @@ const SHAPES: [(usize, usize); 4] = [(4 << 10, 2000), (64 << 10, 1000), (256 << 
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-fn fill(batch: &mut Vec<u8>, first: u64, bytes: usize) {
-    batch.clear();
-    for sequence in first..first + (bytes / RECORD_BYTES) as u64 {
-        let header =
-            RecordHeader { length: 64, sequence, kind: 1, schema_version: 1, ..RecordHeader::default() };
-        batch.extend_from_slice(header.as_bytes());
-        batch.resize(batch.len() + RECORD_BYTES - HEADER_LENGTH, 0xA5);
+/// A batch of records without their sequences: fio fills its buffer once, too.
+fn prepared(bytes: usize) -> Vec<u8> {
+    let header = RecordHeader { length: 64, kind: 1, schema_version: 1, ..RecordHeader::default() };
+    let mut record = header.as_bytes().to_vec();
+    record.resize(RECORD_BYTES, 0xA5);
+    record.repeat(bytes / RECORD_BYTES)
+}
+
+/// Numbers the records of a batch.
+fn number(batch: &mut [u8], first: u64) {
+    const SEQUENCE_AT: usize = std::mem::offset_of!(RecordHeader, sequence);
+    for (sequence, record) in (first..).zip(batch.chunks_mut(RECORD_BYTES)) {
+        record[SEQUENCE_AT..SEQUENCE_AT + 8].copy_from_slice(&sequence.to_le_bytes());
     }
 }
 
@@ -37,7 +43,7 @@ fn journal(folder: &Path, bytes: usize, batches: usize) -> Outcome<f64> {
     let options = StreamOptions { sync_on_roll: false, max_frame_bytes: 2 << 20, ..StreamOptions::default() };
     let (mut writer, _) = StreamWriter::open(folder, &identity, &options, Arc::new(DiskStorage))?;
     let (syncer, ended) = (writer.syncer(), AtomicBool::new(false));
-    let (mut batch, writing) = (Vec::new(), std::thread::current());
+    let (mut batch, writing) = (prepared(bytes), std::thread::current());
     let start = Instant::now();
     std::thread::scope(|scope| -> Outcome<()> {
         let syncing = scope.spawn(|| -> Outcome<()> {
@@ -51,7 +57,7 @@ fn journal(folder: &Path, bytes: usize, batches: usize) -> Outcome<f64> {
             Ok(())
         });
         for _ in 0..batches {
-            fill(&mut batch, writer.last_sequence() + 1, bytes);
+            number(&mut batch, writer.last_sequence() + 1);
             writer.has_room(batch.len())?;
             while writer.syncer().gathered_bytes() > 0 && !syncing.is_finished() {
                 std::thread::park();

@@ -10,10 +10,11 @@ prints it at the end. In a program:
 
 Reads whole frames only. At the first bytes that do not check it stops, as at the end of what a live writer has written, and
 `Stream.problem` says what was there; whether that is a torn tail or damage is for `rialto journal verify` to judge.
-Archived segments (.seg.zst) need the package `zstandard`.
+Archived segments (.seg.zst) need Python 3.14, the package `zstandard`, or the program `zstd`.
 """
 import argparse
 import json
+import os
 import pathlib
 import struct
 import sys
@@ -149,12 +150,35 @@ def _content(path):
     data = path.read_bytes()
     if path.suffix != ".zst":
         return data
-    try:
-        import zstandard
-    except ImportError as error:
-        raise Damage(f"{path}: an archived segment needs the package zstandard") from error
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    return reader.read()
+    for unpack in (_unpack_3_14, _unpack_package, _unpack_program):
+        try:
+            return unpack(data)
+        except (ImportError, FileNotFoundError):
+            continue
+        except Exception as error:
+            raise Damage(f"{path}: the archive does not unpack: {error}") from error
+    raise Damage(f"{path}: an archived segment needs Python 3.14, the package zstandard, or the program zstd")
+
+
+def _unpack_3_14(data):
+    from compression import zstd
+
+    return zstd.decompress(data)
+
+
+def _unpack_package(data):
+    import zstandard
+
+    return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
+
+
+def _unpack_program(data):
+    import subprocess
+
+    done = subprocess.run(["zstd", "--decompress", "--stdout"], input=data, capture_output=True, check=False)
+    if done.returncode:
+        raise Damage(done.stderr.decode(errors="replace").strip())
+    return done.stdout
 
 
 class Stream:
@@ -264,12 +288,20 @@ def main():
     parser.add_argument("--verify", action="store_true", help="check the hash chain, too")
     options = parser.parse_args()
     stream = Stream(pathlib.Path(options.data) / options.stream, options.verify)
+    if not stream.segments():
+        sys.exit(f"{stream.folder} holds no journal")
     try:
         for record in stream:
             if options.first <= record.sequence <= options.last:
                 print(json.dumps({**vars(record), "body": record.body.hex()}))
     except Damage as damage:
         sys.exit(f"damaged: {damage}")
+    except BrokenPipeError:
+        # As `head` expects. What Python flushes at its end has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    if stream.problem:
+        print(f"note: stopped at {stream.problem}", file=sys.stderr)
     if options.verify:
         print(json.dumps({"last_sequence": stream.last_sequence, "chain": stream.chain and stream.chain.hex(),
                           "stopped_at": stream.problem}))

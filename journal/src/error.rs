@@ -203,6 +203,19 @@ pub enum JournalError {
         /// The mark's sequence.
         mark_sequence: u64,
     },
+    /// The commands end before a value of the hash chain that someone has kept.
+    #[error(
+        "{} ends at sequence {last_sequence}, but the anchor is of sequence {anchor_sequence}: commands are missing, or it is another journal's anchor; restore the stream from a copy",
+        folder.display()
+    )]
+    AnchorBeyondEnd {
+        /// The commands stream.
+        folder: PathBuf,
+        /// Its last sequence.
+        last_sequence: u64,
+        /// The anchor's sequence.
+        anchor_sequence: u64,
+    },
     /// The commands end before a snapshot that was taken after they had been synced.
     #[error(
         "the commands end at sequence {last_sequence}, but {} holds the state after {snapshot_sequence}: synced commands are missing; restore the stream from a copy (or remove that snapshot, and with it what it knows of them)",
@@ -218,7 +231,7 @@ pub enum JournalError {
     },
     /// Re-execution gave another state than the one marked.
     #[error(
-        "state after sequence {sequence} hashes to {found:016x}, the journal's mark says {expected:016x}: this program does not behave like the one that wrote the journal; use that version"
+        "state after sequence {sequence} hashes to {found:016x}, the journal's mark says {expected:016x}: this program does not behave like the one that wrote the journal; use that version (where the changelog says that state hashes have changed between the two, remove the file `marks`: events are still compared)"
     )]
     StateHash {
         /// Sequence of the mark.

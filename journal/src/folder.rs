@@ -51,7 +51,7 @@ impl DataFolder {
     /// Opens and locks an existing data folder.
     ///
     /// # Errors
-    /// [`JournalError::NotFound`], [`JournalError::Foreign`], [`JournalError::Locked`], or what the system says.
+    /// [`JournalError::NotFound`], [`JournalError::Locked`], or what the system says.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         Self::check(path)?;
         Self::lock(path)
@@ -60,7 +60,7 @@ impl DataFolder {
     /// Opens an existing data folder without a lock, for reading beside its owner.
     ///
     /// # Errors
-    /// [`JournalError::NotFound`], [`JournalError::Foreign`], or what the system says.
+    /// [`JournalError::NotFound`], or what the system says.
     pub fn inspect(path: &Path) -> Result<Self, JournalError> {
         Self::check(path)?;
         Ok(Self::with_storage(path, Arc::new(DiskStorage)))
@@ -75,7 +75,7 @@ impl DataFolder {
     fn check(path: &Path) -> Result<(), JournalError> {
         match is_ours(path) {
             Ok(Some(true)) => Ok(()),
-            Ok(Some(false)) => Err(foreign(path)?),
+            Ok(Some(false)) => Err(JournalError::NotFound { folder: path.to_path_buf() }),
             Ok(None) => Err(JournalError::NotFound { folder: path.to_path_buf() }),
             Err(JournalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Err(JournalError::NotFound { folder: path.to_path_buf() })

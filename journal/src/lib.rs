@@ -8,14 +8,14 @@
 //! - [`recover`]: start-up; [`replay`]: read-only re-execution; [`verify`]: checksums and continuity.
 //! - [`CommandLog`]: what the sequencer appends to, so that a replicated log can take the journal's place.
 //! - [`Shadow`]: a machine that follows a journal and takes snapshots; [`SnapshotStore`]: the snapshots there are.
-//! - [`Storage`]: all that is asked of the disk; [`simulated::SimulatedStorage`] loses power on demand.
+//! - [`Storage`]: all that is asked of the disk; [`MappedStorage`] reads by mapping; [`simulated::SimulatedStorage`] loses power on demand.
 //!
 //! # Reading a journal from another program
 //!
 //! A [`StreamReader`] needs nothing but the folder of a stream. It takes no lock, changes nothing, and never gives half a
 //! record; where `next` gives `None` it has caught up, and a later call goes on. Its first look tells what the stream is
 //! ([`StreamReader::identity`]); [`StreamReader::seek`] begins at a sequence without reading what lies before.
-//! `examples/follow.rs` is a whole program.
+//! [`StreamReader::open_mapped`] does the same over mapped segments. `examples/follow.rs` is a whole program.
 //!
 //! ```
 //! use journal::{StreamIdentity, StreamKind, StreamOptions, StreamReader, StreamWriter};
@@ -55,6 +55,7 @@ mod format;
 mod frame;
 mod framing;
 mod log;
+mod mapped;
 mod options;
 mod reader;
 mod recover;
@@ -84,8 +85,9 @@ pub use format::{
     MAX_PARAMETERS_LENGTH, SEGMENT_HEADER_LENGTH, SEGMENT_MAGIC, SegmentHeader,
 };
 pub use log::{CommandLog, LogError};
+pub use mapped::MappedStorage;
 pub use options::{StreamIdentity, StreamKind, StreamOptions};
-pub use reader::{StreamReader, stream_identity};
+pub use reader::{StreamReader, TornTail, stream_identity};
 pub use recover::{Progress, Recovered, Restored, Stage, recover, recover_from_snapshot};
 pub use replay::{ReplayOptions, ReplayReport, Replayed, replay, replay_from_snapshot};
 pub use scan::{Cut, RecoveryReport};

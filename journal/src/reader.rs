@@ -6,7 +6,7 @@ use crate::format::SEGMENT_HEADER_LENGTH;
 use crate::frame::{Found, FrameReader, Segment, list_segments};
 use crate::options::StreamIdentity;
 use crate::storage::SharedStorage;
-use crate::{DiskStorage, JournalError, Problem, tail};
+use crate::{DiskStorage, JournalError, MappedStorage, Problem, tail};
 use machine::Record;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,21 @@ pub struct StreamReader {
     stuck: u64,
 }
 
+/// What does not check behind the end of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where the last good frame ends.
+    pub offset: u64,
+    /// Bytes from there to the last one that is not zero.
+    pub bytes: u64,
+    /// The first sequence that is not there.
+    pub sequence: u64,
+    /// The last one that a frame or segment behind it names; 0 when none does.
+    pub last_seen: u64,
+}
+
 /// What a stream says about itself, by the header of its first segment, so that a tool can choose the machine.
 ///
 /// # Errors
@@ -45,6 +60,16 @@ impl StreamReader {
     /// [`JournalError::NotFound`] when there is no segment; a damaged header or another format version.
     pub fn open(folder: &Path) -> Result<Self, JournalError> {
         Self::open_with(folder, Arc::new(DiskStorage))
+    }
+
+    /// The same over mapped segments: records are copied out of the page cache without a system call for each piece. For
+    /// followers in processes of their own. A bus error in a mapped segment is an error of the read, see
+    /// [`MappedStorage`].
+    ///
+    /// # Errors
+    /// As [`StreamReader::open`].
+    pub fn open_mapped(folder: &Path) -> Result<Self, JournalError> {
+        Self::open_with(folder, Arc::new(MappedStorage))
     }
 
     /// The same on another storage.
@@ -274,11 +299,21 @@ impl StreamReader {
     /// # Errors
     /// The damage, with file and offset; or what the system says.
     pub fn check_end(&mut self) -> Result<(), JournalError> {
+        self.end().map(|_| ())
+    }
+
+    /// As [`StreamReader::check_end`]; says also what lies behind the last record that checks and is no proof of damage: a
+    /// torn tail, or what a live writer is writing at this moment. `None` for a clean end, or where there is more by now.
+    ///
+    /// # Errors
+    /// As for [`StreamReader::check_end`].
+    pub fn end(&mut self) -> Result<Option<TornTail>, JournalError> {
         let missing = self.chain.expected();
-        if tail::inspect(&self.segment, self.offset, missing)?.claims {
+        let mut tail = tail::inspect(&self.segment, self.offset, missing)?;
+        if tail.claims {
             // What was half a frame a moment ago may be whole by now, and more behind it.
             return match self.read_again()? {
-                Found::Frame(_) => Ok(()),
+                Found::Frame(_) => Ok(None),
                 Found::Bad(problem) => Err(self.damaged(problem)),
                 _ => Err(self.damaged(Problem::Zeros)),
             };
@@ -288,12 +323,13 @@ impl StreamReader {
                 continue;
             }
             let later = Segment::open(&*self.storage, &self.folder, first, false)?;
+            tail.last_seen = tail.last_seen.max(first);
             let claims = later.is_some_and(|later| later.header.durable_sequence >= missing);
             if !claims {
                 continue;
             }
             return match self.read_again()? {
-                Found::Frame(_) => Ok(()),
+                Found::Frame(_) => Ok(None),
                 Found::Bad(problem) => Err(self.damaged(problem)),
                 _ => {
                     let found = crate::format::segment_path(&self.folder, first).display().to_string();
@@ -302,7 +338,24 @@ impl StreamReader {
                 }
             };
         }
-        Ok(())
+        if (tail.data_end == self.offset && tail.last_seen == 0)
+            || matches!(self.read_again()?, Found::Frame(_))
+        {
+            return Ok(None);
+        }
+        Ok(Some(TornTail {
+            file: self.segment.path.clone(),
+            offset: self.offset,
+            bytes: tail.data_end - self.offset,
+            sequence: missing,
+            last_seen: tail.last_seen,
+        }))
+    }
+
+    /// Sequence of the last record that was read; one less than the first where none was.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        self.chain.last
     }
 
     /// What keeps a stream from going on that is known to: the place where [`StreamReader::next`] gave `None`.

@@ -10,7 +10,8 @@ use crate::storage::{Storage, read_full};
 use crate::{JournalError, Mark, Problem, tail};
 use std::path::{Path, PathBuf};
 
-/// A torn tail that was (or, read-only, would be) cut. None of it had been synced, so none of it was acknowledged.
+/// A torn tail that was (or, read-only, would be) cut. None of it had been synced, so with durability `disk` none of it was
+/// acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The segment that was cut.
@@ -23,6 +24,10 @@ pub struct Cut {
     pub segments_removed: Vec<PathBuf>,
     /// What did not check.
     pub problem: Problem,
+    /// The first sequence that is gone.
+    pub sequence: u64,
+    /// The last one that a frame in the tail still names; 0 when none does. Others behind it may be gone without a trace.
+    pub last_seen: u64,
 }
 
 /// What opening a stream found.
@@ -252,7 +257,9 @@ impl Scanner<'_> {
             }
             _ => {}
         }
-        if tail.claims || self.known.synced() >= missing || self.later_claims(index + 1, missing)? {
+        let mut last_seen = tail.last_seen;
+        let claims = tail.claims || self.known.synced() >= missing;
+        if claims || self.later_claims(index + 1, missing, &mut last_seen)? {
             return Err(self.damage(index, segment, end, clean, missing));
         }
         self.scan.cut = Some(Cut {
@@ -261,6 +268,8 @@ impl Scanner<'_> {
             bytes: tail.data_end - end.offset,
             segments_removed: self.later_paths(index + 1),
             problem: end.problem.unwrap_or(Problem::Zeros),
+            sequence: missing,
+            last_seen,
         });
         Ok(false)
     }
@@ -288,12 +297,13 @@ impl Scanner<'_> {
         }
     }
 
-    /// Whether a later segment proves that `sequence` had been synced.
-    fn later_claims(&self, from: usize, sequence: u64) -> Result<bool, JournalError> {
+    /// Whether a later segment proves that `sequence` had been synced. Raises `last_seen` to the last sequence in them.
+    fn later_claims(&self, from: usize, sequence: u64, last_seen: &mut u64) -> Result<bool, JournalError> {
         for first in &self.firsts[from..] {
             let Some(segment) = Segment::open(self.storage, self.folder, *first, false)? else { continue };
-            let claimed = segment.header.durable_sequence >= sequence;
-            if claimed || tail::inspect(&segment, SEGMENT_HEADER_LENGTH as u64, sequence)?.claims {
+            let tail = tail::inspect(&segment, SEGMENT_HEADER_LENGTH as u64, sequence)?;
+            *last_seen = tail.last_seen.max(*last_seen);
+            if tail.claims || segment.header.durable_sequence >= sequence {
                 return Ok(true);
             }
         }
@@ -320,6 +330,8 @@ impl Scanner<'_> {
             bytes: 0,
             segments_removed: vec![path],
             problem: Problem::SegmentHeader,
+            sequence: first,
+            last_seen: 0,
         });
         Ok(false)
     }

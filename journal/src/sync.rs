@@ -47,6 +47,8 @@ struct Files {
 struct Full {
     /// The sequence that it begins with.
     first: u64,
+    /// The last one whose records are all in it or before it.
+    last: u64,
     /// Kept open, so that an error of writing it back is told to whoever syncs it, even if the system has forgotten the file
     /// meanwhile. Not for all: a stream that is synced at its end only has many.
     file: Option<Arc<dyn StorageFile>>,
@@ -112,7 +114,8 @@ impl StreamSyncer {
         if bytes > self.0.synced_bytes.load(Ordering::Relaxed) {
             current.sync().map_err(|error| self.stopped_by(JournalError::io("sync", &path)(error)))?;
             self.0.synced_bytes.store(bytes, Ordering::Relaxed);
-            self.0.durable.store(written, Ordering::Release);
+            // Full segments that the writer left since may reach further.
+            self.0.durable.fetch_max(written, Ordering::AcqRel);
         }
         Ok(self.durable_sequence())
     }
@@ -175,7 +178,8 @@ impl StreamSyncer {
         let before = std::mem::replace(files, Files::of(segment));
         files.full = before.full;
         if let Some(first) = unsynced {
-            files.full.push(Full { first, file: Some(before.current) });
+            let last = self.0.written.load(Ordering::Relaxed);
+            files.full.push(Full { first, last, file: Some(before.current) });
             if let Some(index) = files.full.len().checked_sub(OPEN_SEGMENTS + 1) {
                 files.full[index].file = None;
             }
@@ -201,7 +205,12 @@ impl StreamSyncer {
     }
 
     fn sync_full(&self, full: &[Full]) -> Result<(), JournalError> {
-        full.iter().try_for_each(|full| self.sync_one(full)).map_err(|error| self.stopped_by(error))
+        full.iter().try_for_each(|full| self.sync_one(full)).map_err(|error| self.stopped_by(error))?;
+        // In order, and what lies before them was synced before: so all up to there is safe.
+        if let Some(last) = full.last() {
+            self.0.durable.fetch_max(last.last, Ordering::AcqRel);
+        }
+        Ok(())
     }
 
     fn sync_one(&self, full: &Full) -> Result<(), JournalError> {

@@ -33,6 +33,7 @@ impl StreamWriter {
         let (before, end) = (self.segment.path.clone(), self.offset);
         self.truncate_after(self.chain.last_complete())?;
         let same = before == self.segment.path;
+        let last_seen = earlier.as_ref().map_or(0, |cut| cut.last_seen).max(self.chain.last + 1);
         let bytes = earlier.as_ref().map_or(0, |cut| cut.bytes) + end.saturating_sub(self.offset);
         let mut segments_removed = earlier.map(|cut| cut.segments_removed).unwrap_or_default();
         if !same {
@@ -40,7 +41,8 @@ impl StreamWriter {
         }
         let problem = Problem::IncompleteCommand;
         let bytes = if same { bytes } else { 0 };
-        Ok(Cut { file: self.segment.path.clone(), offset: self.offset, bytes, segments_removed, problem })
+        let (file, offset, sequence) = (self.segment.path.clone(), self.offset, self.chain.last + 1);
+        Ok(Cut { file, offset, bytes, segments_removed, problem, sequence, last_seen })
     }
 
     fn cut_after(&mut self, sequence: u64) -> Result<(), JournalError> {

@@ -106,13 +106,17 @@ fn verify_commands(
     let mut marks: Vec<Mark> = folder.marks()?.into_iter().chain(anchors.iter().map(anchor)).collect();
     marks.sort_by_key(|mark| mark.sequence);
     let report = verify_with(&folder.commands(), &folder.storage(), &marks, progress)?;
+    let last_sequence = report.last_sequence;
+    let folder = folder.commands();
     match marks.last() {
-        Some(mark) if mark.sequence > report.last_sequence => Err(JournalError::MarkBeyondEnd {
-            folder: folder.commands(),
-            last_sequence: report.last_sequence,
-            mark_sequence: mark.sequence,
-        }),
-        _ => Ok(report),
+        Some(mark) if mark.sequence <= last_sequence => Ok(report),
+        None => Ok(report),
+        Some(Mark { sequence, .. }) if anchors.iter().any(|(anchor, _)| anchor == sequence) => {
+            Err(JournalError::AnchorBeyondEnd { folder, last_sequence, anchor_sequence: *sequence })
+        }
+        Some(Mark { sequence, .. }) => {
+            Err(JournalError::MarkBeyondEnd { folder, last_sequence, mark_sequence: *sequence })
+        }
     }
 }
 

@@ -105,12 +105,12 @@ impl JournalAgent {
             if batch.is_empty() || !self.writer.has_room(batch.len())? {
                 break;
             }
-            let memory = self.how.durability == Durability::Memory;
-            if memory {
+            if self.how.durability == Durability::Memory {
                 self.how.gate.publish(last);
             }
-            // What has been acknowledged must never be taken for a torn tail later; memory promises nothing.
-            let kept = if memory { 0 } else { self.how.gate.committed() };
+            // What has been acknowledged must never be taken for a torn tail later, where it is to survive a loss of
+            // power. With the other modes a lost tail is no damage, and the next start must not refuse it.
+            let kept = if self.how.durability == Durability::Disk { self.how.gate.committed() } else { 0 };
             self.writer.append(batch, kept)?;
             let length = batch.len();
             self.commands.advance(length);

@@ -310,6 +310,55 @@ fn with_os_durability_what_left_survives_the_process() {
     }
 }
 
+/// Small segments, so that power fails over several of them, and some of those are synced.
+fn small_segments(durability: Durability) -> PipelineConfig {
+    let mut config = config(durability);
+    config.commands.segment_bytes = 256 << 10;
+    config
+}
+
+/// Neither mode promises to survive a loss of power; the folder must, whatever sectors have reached the disk.
+#[test]
+fn without_syncs_a_loss_of_power_takes_a_tail_and_never_the_folder() {
+    let (mut lost, mut kept) = (0, 0);
+    for (seed, durability) in (0..50).flat_map(|seed| [(seed, Durability::Os), (seed, Durability::Memory)]) {
+        let mut random = Random(seed);
+        let storage = SimulatedStorage::new();
+        let mut before = 0;
+        for cycle in 0..4 {
+            let mut events = 0;
+            let on_event = &mut |event: machine::Record<'_>| events = event.header().sequence;
+            let opened = open_on(Arc::new(storage.clone()), small_segments(durability), on_event);
+            let mut pipeline =
+                opened.unwrap_or_else(|error| panic!("{durability:?} seed {seed} cycle {cycle}: {error}"));
+            let found = pipeline.recovered().clone();
+            assert_eq!(found.last_sequence, events, "{durability:?} seed {seed} cycle {cycle}");
+            lost += before - found.last_sequence.min(before);
+            kept += found.last_sequence;
+            if let Some(cut) = found.commands_cut {
+                assert_eq!(cut.sequence, found.last_sequence + 1, "{durability:?} seed {seed} cycle {cycle}");
+            }
+            let (mut ingress, mut reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+            let mut pipeline = pipeline.inline();
+            storage.fail_after(random.below(150), Fault::PowerLoss);
+            'running: for _ in 0..60 {
+                for _ in 0..random.below(6) {
+                    let _ = ingress.try_send_bytes(0, COMMAND, 1, &[0; 3000]);
+                }
+                for _ in 0..random.below(8) {
+                    let name = AgentName::ALL[random.below(5) as usize];
+                    if pipeline.do_work_of(name).is_err() {
+                        break 'running;
+                    }
+                }
+                before = poll(&mut reader).last().copied().unwrap_or(before);
+            }
+            storage.power_loss(&mut random);
+        }
+    }
+    assert!(lost > 100 && kept > 1_000, "{lost} acknowledged were lost, {kept} kept");
+}
+
 #[test]
 fn a_failed_write_stops_the_threads_with_the_reason() {
     let storage = SimulatedStorage::new();

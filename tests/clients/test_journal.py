@@ -2,6 +2,7 @@
 import importlib.util
 import json
 import pathlib
+import shutil
 import sys
 
 from server import Server, Skip, ask, folder, run
@@ -89,6 +90,32 @@ def test_the_kept_files_of_the_format_are_read():
         assert "format 1" in str(damage)
     else:
         raise AssertionError("version 1 is refused by name")
+
+
+def test_an_archived_segment_is_read_in_every_way_that_there_is():
+    journal = reader()
+    ways = {"compression": journal._unpack_3_14, "zstandard": journal._unpack_package}
+    unpacks = [unpack for name, unpack in ways.items() if importlib.util.find_spec(name)]
+    unpacks += [journal._unpack_program] if shutil.which("zstd") else []
+    if not unpacks:
+        raise Skip("nothing that unpacks zstd")
+    path = ROOT / "journal/testdata/v2/archived/commands"
+    for unpack in unpacks:
+        journal._unpack_3_14 = journal._unpack_package = journal._unpack_program = unpack
+        stream = journal.Stream(path, verify=True)
+        assert [it.sequence for it in stream] == list(range(1, 901)) and stream.problem is None, unpack
+    with folder() as work:
+        shutil.copytree(path, work / "commands")
+        file = work / "commands/00000000000000000001.seg.zst"
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+        try:
+            list(journal.Stream(work / "commands"))
+        except journal.Damage as damage:
+            assert "does not unpack" in str(damage), damage
+        else:
+            raise AssertionError("a damaged archive is refused")
 
 
 def test_pyarrow_and_duckdb_read_the_exported_parquet_file():

@@ -58,9 +58,7 @@ impl Gateway {
                 return true;
             }
             (Located::Order(order), Ok(request)) => (order, request),
-            (Located::InFlight, Ok(request)) => {
-                return self.park(client, request, now_ns);
-            }
+            (Located::InFlight, Ok(request)) => return self.park(client, request),
             (Located::Order(order), Err(refusal)) => {
                 self.refuse_cancel(client, message, Some(&order), replace, refusal, now_ns);
                 return true;
@@ -104,13 +102,11 @@ impl Gateway {
         });
     }
 
-    /// A cancel or replace whose order has no acknowledgement yet waits for it.
-    fn park(&mut self, client: usize, request: Request, now_ns: u64) -> bool {
+    /// A cancel or replace whose order has no acknowledgement yet waits for it. `false` when as many wait as may: then the
+    /// message is not received yet, and its socket is not read until some have gone on.
+    fn park(&mut self, client: usize, request: Request) -> bool {
         if self.clients[client].parked.len() >= self.config.limits.parked_requests {
-            let refusal =
-                Refusal { code: 99, text: "too many requests wait for their order's acknowledgement" };
-            self.refuse_parked(client, &request, None, refusal, now_ns);
-            return true;
+            return false;
         }
         self.clients[client].await_effect(request.sequence);
         self.clients[client].parked.push_back(request);

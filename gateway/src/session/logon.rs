@@ -6,7 +6,7 @@ use crate::dictionary::{Checker, TagRef};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
 use crate::store::Store;
 
-/// Why a Logon is refused: to the client, and to the operator.
+/// Why a Logon is refused: to the client (empty: it is hung up on without a word), and to the operator.
 type Refusal = (String, &'static str);
 
 /// Whether a message's SendingTime (52) is a time near `now_ns`.
@@ -23,7 +23,10 @@ impl Session {
         self.last_received_ns = now_ns;
         store.stop_resend(self.index);
         if let Err((text, reason)) = self.take_version(message, store) {
-            self.refuse(message, &text, now_ns, store);
+            // Without an application version there are no words to answer in: QuickFIX hangs up, too.
+            if !text.is_empty() {
+                self.refuse(message, &text, now_ns, store);
+            }
             return Verdict::Disconnect(reason);
         }
         self.keep_to_schedule(now_ns, store);
@@ -78,13 +81,13 @@ impl Session {
         let begin_string = message.get(tags::BEGIN_STRING).unwrap_or_default();
         let application = message.get(tags::DEFAULT_APPL_VER_ID);
         let Some(version) = Version::of(begin_string, application) else {
-            let text = match application {
-                None => "Required tag missing: DefaultApplVerID (1137)".to_owned(),
-                Some(value) => format!(
-                    "Invalid/Unsupported Application Version: DefaultApplVerID (1137) is {}, this server has 7, 8 and 9",
-                    value.escape_ascii()
-                ),
+            let Some(value) = application else {
+                return Err((String::new(), "Logon without DefaultApplVerID (1137)"));
             };
+            let text = format!(
+                "Invalid/Unsupported Application Version: DefaultApplVerID (1137) is {}, this server has 7, 8 and 9",
+                value.escape_ascii()
+            );
             return Err((text, "Logon of an unknown version"));
         };
         if self.settings.version.is_some_and(|only| only != version) {

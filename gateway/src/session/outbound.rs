@@ -246,7 +246,14 @@ impl Session {
         if self.identity.version < Version::Fix42 {
             return self.reject_as(message, "Unsupported message type", TagRef::None, None, now_ns, store);
         }
-        self.reject_business(message, 3, "Unsupported Message Type", now_ns, store);
+        let version = self.identity.version;
+        self.send_application(b"j", now_ns, store, |writer| {
+            write_business_reject(writer, message, 3, "Unsupported Message Type");
+            if version.is_fixt() {
+                // Not in FIX's table of this message, but QuickFIX sends it here and its acceptance scripts ask for it.
+                writer.bytes(tags::DEFAULT_APPL_VER_ID, version.application_id());
+            }
+        });
         self.advance();
     }
 
@@ -260,20 +267,25 @@ impl Session {
         now_ns: u64,
         store: &mut Store,
     ) {
-        let sequence = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
         if self.identity.version < Version::Fix42 {
-            return self.send_admin(b"3", now_ns, store, |writer| {
-                writer.integer(tags::REF_SEQ_NUM, sequence);
-                writer.bytes(tags::TEXT, text.as_bytes());
-            });
+            return self.send_admin(b"3", now_ns, store, |writer| write_referred(writer, message, text));
         }
         self.send_application(b"j", now_ns, store, |writer| {
-            writer.integer(tags::REF_SEQ_NUM, sequence);
-            writer.bytes(tags::TEXT, text.as_bytes());
-            writer.bytes(tags::REF_MSG_TYPE, message.message_type());
-            writer.integer(tags::BUSINESS_REJECT_REASON, reason);
+            write_business_reject(writer, message, reason, text);
         });
     }
+}
+
+/// RefSeqNum (45) and Text (58).
+fn write_referred(writer: &mut MessageWriter<'_>, message: &Message<'_>, text: &str) {
+    writer.integer(tags::REF_SEQ_NUM, message.number(tags::MSG_SEQ_NUM).unwrap_or(0));
+    writer.bytes(tags::TEXT, text.as_bytes());
+}
+
+fn write_business_reject(writer: &mut MessageWriter<'_>, message: &Message<'_>, reason: u64, text: &str) {
+    write_referred(writer, message, text);
+    writer.bytes(tags::REF_MSG_TYPE, message.message_type());
+    writer.integer(tags::BUSINESS_REJECT_REASON, reason);
 }
 
 fn write_route(writer: &mut MessageWriter<'_>, message: &Message<'_>, version: Version) {

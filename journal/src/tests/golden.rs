@@ -74,3 +74,44 @@ fn version_1_is_refused_by_name_and_left_alone() {
     assert!(matches!(opened, Err(JournalError::WrongVersion { found: 1, .. })));
     assert!(std::fs::read(dir.path().join(NAME)).unwrap() == before);
 }
+
+/// Two segments of commands; the first is archived by hand, so that it stays as the program of its day wrote it.
+#[test]
+fn the_kept_archive_of_this_version_is_read() {
+    let folder = testdata(crate::FORMAT_VERSION).join("archived");
+    if std::env::var_os(WRITE_VARIABLE).is_some() {
+        write_archive(&folder);
+    }
+    let commands = folder.join("commands");
+    let mut reader = StreamReader::open(&commands).unwrap();
+    let mut last = 0;
+    while let Some(record) = reader.next().unwrap() {
+        last += 1;
+        assert!(is_same(record, &command(last)), "record {last}");
+        if last == 1 {
+            assert!(reader.position().0.ends_with("00000000000000000001.seg.zst"));
+        }
+    }
+    assert_eq!((last, reader.end().unwrap()), (900, None));
+    assert_eq!(crate::verify_stream(&commands).unwrap().last_sequence, 900);
+}
+
+fn write_archive(folder: &Path) {
+    let work = tempfile::tempdir().unwrap();
+    let data = DataFolder::with_storage(work.path(), Arc::new(crate::DiskStorage));
+    let open =
+        |path: &Path, identity| StreamWriter::open(path, &identity, &small(), Arc::new(crate::DiskStorage));
+    let (mut writer, _) = open(&data.commands(), commands_identity()).unwrap();
+    let (_events, _) = open(&data.events(), events_identity()).unwrap();
+    for first in (1..2_000).step_by(50) {
+        writer.write_batch(&batch(first..=first + 49), 0).unwrap();
+        if first == 851 {
+            std::fs::create_dir_all(folder.join("commands")).unwrap();
+            let name = crate::format::segment_path(Path::new(""), writer.segment.header.first_sequence);
+            std::fs::copy(&writer.segment.path, folder.join("commands").join(name)).unwrap();
+        }
+    }
+    crate::archive(&data, 2_000, 2, &mut |_| {}).unwrap();
+    let archived = format!("{NAME}.zst");
+    std::fs::copy(data.commands().join(&archived), folder.join("commands").join(archived)).unwrap();
+}

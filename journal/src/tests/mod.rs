@@ -9,6 +9,7 @@ mod faults;
 mod folder;
 mod format;
 mod golden;
+mod mapped;
 mod power;
 mod recovery;
 mod snapshots;

@@ -194,6 +194,10 @@ fn an_anchor_inside_a_frame_or_beyond_the_end_is_not_passed_over() {
     let inside = (chains[3].0 - 1, chains[3].1);
     assert!(matches!(verified(&storage, &[inside]), Err(JournalError::Altered { .. })));
     let beyond = (chains.last().unwrap().0 + 1, chains[0].1);
+    let error = verified(&storage, &[beyond]).unwrap_err();
+    assert!(matches!(error, JournalError::AnchorBeyondEnd { .. }), "{error}");
+    let mark = Mark { sequence: beyond.0 + 1, state_hash: 1, chain: None };
+    folder(&storage).append_mark(mark).unwrap();
     assert!(matches!(verified(&storage, &[beyond]), Err(JournalError::MarkBeyondEnd { .. })));
 }
 

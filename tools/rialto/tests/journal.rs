@@ -126,8 +126,69 @@ fn a_dump_can_be_filtered_by_kind_and_field() {
     let filter = format!("maker_order_id={order}");
     let one = json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json", "--where", &filter]));
     assert_eq!(one, [trades[3].clone()]);
+    let any_case =
+        json_lines(&rialto(folder.path(), &["journal", "dump", "run", "--json", "--kind", "tRADE"]));
+    assert_eq!(any_case.len(), 20);
     let none = ["journal", "dump", "run", "--json", "--kind", "Trade", "--where", "side=Nobody"];
-    assert!(json_lines(&rialto(folder.path(), &none)).is_empty());
+    let output = rialto(folder.path(), &none);
+    assert!(json_lines(&output).is_empty() && stderr(&output).contains("no record is wanted"));
+}
+
+#[test]
+fn a_filter_that_names_what_there_is_not_says_what_there_is() {
+    let folder = fed(2, "run");
+    for command in [&["dump"][..], &["tail", "--no-follow"], &["export"]] {
+        let file: &[&str] = if command[0] == "export" { &["x.jsonl"] } else { &[] };
+        for (filter, value, known) in [
+            ("--kind", "Trades", "Trade, "),
+            ("--where", "price=3", "price_ticks"),
+            ("--where", "canceled=3", "canceled_orders"),
+        ] {
+            let arguments = [&["journal", command[0], "run"], file, &command[1..], &[filter, value]].concat();
+            let output = rialto(folder.path(), &arguments);
+            let said = stderr(&output);
+            assert_eq!((code(&output), said.contains(known)), (2, true), "{arguments:?}: {said}");
+        }
+    }
+    assert!(!folder.path().join("x.jsonl").exists());
+}
+
+/// Dump, export, tail and diff used to take the place where a stream becomes unreadable for its end, and said nothing: an
+/// export of a damaged journal was a short one.
+#[test]
+fn what_cannot_be_read_is_never_taken_for_the_end() {
+    let folder = fed(200, "run");
+    copy(&folder.path().join("run"), &folder.path().join("good"));
+    flip(&first_segment(folder.path(), "commands"), 4096 + 100);
+    let cases: [&[&str]; 5] = [
+        &["journal", "dump", "run"],
+        &["journal", "export", "run", "all.jsonl"],
+        &["journal", "export", "run", "all.parquet"],
+        &["journal", "tail", "run", "--no-follow", "--from", "1"],
+        &["journal", "diff", "run", "good"],
+    ];
+    for arguments in cases {
+        let output = rialto(folder.path(), arguments);
+        let said = stderr(&output);
+        assert_ne!(code(&output), 0, "{arguments:?}: {said}");
+        assert!(
+            said.contains("synced commands are missing") || arguments[1] == "diff",
+            "{arguments:?}: {said}"
+        );
+    }
+    let left =
+        std::fs::read_dir(folder.path()).expect("there").map(|entry| entry.expect("an entry").file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with("all")), "nothing half is left");
+    // The events can be computed again: what there is of them is given, and it is said what is missing.
+    flip(&first_segment(&folder.path().join("good").join(".."), "events"), 4096 + 100);
+    std::fs::remove_dir_all(folder.path().join("run/commands")).expect("removed");
+    copy(&folder.path().join("good/commands"), &folder.path().join("run/commands"));
+    let output = rialto(folder.path(), &["journal", "export", "run", "some.jsonl", "--json"]);
+    assert_eq!(json(&output)["events_missing_from"], 1, "{}", stderr(&output));
+    assert!(stderr(&output).contains("offset 4096 of run/events"), "{}", stderr(&output));
+    let text = std::fs::read_to_string(folder.path().join("some.jsonl")).expect("written");
+    let all = json(&rialto(folder.path(), &["journal", "verify", "run", "--json"]));
+    assert_eq!(text.lines().count().to_string(), all["commands"]["records"].to_string());
 }
 
 /// A command that no version knows, appended by another process while `tail` runs.
@@ -319,4 +380,12 @@ fn any_moment_of_the_past_can_be_asked_for_by_sequence_or_time() {
         json(&rialto(folder.path(), &["state", "run", "--json", "--at", &sequence, "--account", &account]));
     assert_eq!(one["accounts"], Value::Array(vec![by_sequence["accounts"][2].clone()]));
     assert_eq!(code(&rialto(folder.path(), &["state", "run", "--at", "noon"])), 2);
+    assert_eq!(by_sequence["last_time"], replayed["last_time"]);
+    // Beyond both ends.
+    let late = rialto(folder.path(), &["state", "run", "--json", "--at", "999999"]);
+    assert_eq!(json(&late)["state_hash"], all["state_hash"]);
+    assert!(stderr(&late).contains("ends at sequence") && stderr(&late).contains("before 999999"));
+    let early = rialto(folder.path(), &["replay", "run", "--json", "--until", "1990-01-01T00:00:00Z"]);
+    assert_eq!((&json(&early)["last_sequence"], &json(&early)["last_time"]), (&0.into(), &Value::Null));
+    assert!(stderr(&early).contains("the first command is of 20"), "{}", stderr(&early));
 }

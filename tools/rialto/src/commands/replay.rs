@@ -32,6 +32,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
         }
     };
     let rate = report.commands as f64 / elapsed.as_secs_f64().max(1e-9);
+    tell_moment(&args.dir, args.until, &report)?;
     if args.json {
         line(json!({
             "from_snapshot": from_snapshot,
@@ -41,7 +42,7 @@ pub fn run(args: &ReplayArgs) -> Result<(), Failure> {
             "events_compared": report.events_compared,
             "events_missing_from": report.events_missing_from,
             "last_sequence": report.last_sequence,
-            "last_time": describe::timestamp(report.last_timestamp_ns),
+            "last_time": last_time(&report),
             "state_hash": format!("{:016x}", report.state_hash),
             "marks_checked": report.marks_checked,
             "identical": report.is_good(),
@@ -78,6 +79,36 @@ pub fn execute(
     let elapsed = start.elapsed();
     bar.finish_and_clear();
     Ok((report.map_err(Failure::system)?, elapsed))
+}
+
+/// When the last command that a report speaks of came; nothing before the first one.
+pub fn last_time(report: &ReplayReport) -> Option<String> {
+    (report.last_sequence > 0).then(|| describe::timestamp(report.last_timestamp_ns))
+}
+
+/// Says on standard error where the journal does not reach the moment that was asked for.
+///
+/// # Errors
+/// A journal that cannot be read.
+pub fn tell_moment(dir: &Path, asked: Option<Moment>, report: &ReplayReport) -> Result<(), Failure> {
+    match asked {
+        Some(Moment::Sequence(sequence)) if sequence > report.last_sequence && report.is_good() => {
+            eprintln!("note: the journal ends at sequence {}, before {sequence}", report.last_sequence);
+        }
+        Some(Moment::Time(_)) if report.last_sequence == 0 => {
+            let mut reader =
+                StreamReader::open(&dir.join(journal::COMMANDS_FOLDER)).map_err(Failure::system)?;
+            match reader.next().map_err(Failure::system)? {
+                Some(first) => {
+                    let time = describe::timestamp(first.header().timestamp_ns);
+                    eprintln!("note: nothing had happened by then; the first command is of {time}");
+                }
+                None => eprintln!("note: the journal has no commands yet"),
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn options(limits: Limits, until: Option<Moment>) -> ReplayOptions {
@@ -176,11 +207,10 @@ fn print(report: &ReplayReport, elapsed: Duration, rate: f64) {
     if let Some(sequence) = report.events_missing_from {
         line(format!("not stored   events from sequence {sequence} on: the next start will append them"));
     }
-    line(format!(
-        "last         sequence {} at {}",
-        report.last_sequence,
-        describe::timestamp(report.last_timestamp_ns)
-    ));
+    line(match last_time(report) {
+        Some(time) => format!("last         sequence {} at {time}", report.last_sequence),
+        None => "last         none: the state before the first command".to_string(),
+    });
     line(format!("state hash   {:016x}", report.state_hash));
     line(format!("speed        {} commands/s ({:.2} s)", grouped(rate as u64), elapsed.as_secs_f64()));
     if report.is_good() {

@@ -17,9 +17,10 @@ use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
 use sequencer::runner::Cores;
-use sequencer::{Clock, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
+use sequencer::{Clock, Durability, Pipeline, PipelineConfig, RecoveredSummary, Running, ThreadConfig};
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
+use super::journal::describe_lost;
 use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
@@ -28,6 +29,7 @@ use crate::cli::ServeArgs;
 use crate::config::{Config, Demo, OpeningDeposit};
 use crate::describe;
 use crate::folder;
+use crate::load_users;
 use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, progress_bar, tell};
@@ -54,6 +56,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stop = stop_signals()?;
     let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
+    let map = thread_map(&config, PipelineConfig::default().threads)?;
+    // Before the first other thread is started; it would be wherever the system puts it.
+    Cores::list().leave_to_spinning(&map.threads).map_err(Failure::system)?;
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
@@ -116,6 +121,9 @@ fn configuration(args: &ServeArgs) -> Result<Config, Failure> {
     }
     if args.demo {
         add_house_accounts(&mut config)?;
+    }
+    if let Some(count) = args.load_sessions {
+        load_users::add(&mut config, count)?;
     }
     Ok(config)
 }
@@ -340,8 +348,16 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
     for (stream, cut) in [("commands", &recovered.commands_cut), ("events", &recovered.events_cut)] {
         if let Some(cut) = cut {
             let (file, offset, bytes) = (cut.file.display(), cut.offset, cut.bytes);
+            let lost = describe_lost(cut);
+            let promise = match (stream, config.durability.into()) {
+                ("events", _) => "they are computed again",
+                (_, Durability::Disk) => "none of it had been synced, so none of it was acknowledged",
+                _ => {
+                    "none of it had been synced; what was acknowledged without a sync may be gone, after a loss of power"
+                }
+            };
             tell(format!(
-                "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}; none of it had been acknowledged"
+                "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}, {lost}; {promise}"
             ));
         }
     }

@@ -188,6 +188,9 @@ fn verify(args: &SnapshotVerifyArgs) -> Result<(), Failure> {
             return Err(Failure::usage(format!("there is no snapshot of sequence {wanted}")));
         }
     }
+    if sequences.is_empty() && !args.json {
+        line("no snapshots");
+    }
     let mut rows = Vec::new();
     let mut bad = 0;
     for sequence in sequences {

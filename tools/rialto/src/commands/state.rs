@@ -21,9 +21,11 @@ pub fn run(args: &StateArgs) -> Result<(), Failure> {
     if let Some(difference) = super::replay::describe_difference(&past.replayed.report) {
         return Err(Failure::check(difference));
     }
+    super::replay::tell_moment(&args.dir, args.at, &past.replayed.report)?;
+    let time = super::replay::last_time(&past.replayed.report);
     let machine = past.replayed.machine;
     if let Some(StateView::Book { symbol }) = &args.view {
-        let book = book(&machine, symbol)?;
+        let book = with_time(book(&machine, symbol)?, time);
         if args.json {
             line(book);
         } else {
@@ -35,7 +37,7 @@ pub fn run(args: &StateArgs) -> Result<(), Failure> {
         Some(StateView::Account { id }) => Some(id),
         _ => args.account,
     };
-    let mut state = to_json(&machine);
+    let mut state = with_time(to_json(&machine), time);
     keep_only(&mut state, account, args.symbol.as_deref());
     if account.is_some() && state["accounts"].as_array().is_none_or(Vec::is_empty) {
         let (id, at) = (account.unwrap_or_default(), machine.applied_sequence());
@@ -47,6 +49,19 @@ pub fn run(args: &StateArgs) -> Result<(), Failure> {
         print(&state);
     }
     Ok(())
+}
+
+/// Says of which time a state is: that of its last command; null before the first one.
+fn with_time(mut state: Value, time: Option<String>) -> Value {
+    state["last_time"] = json!(time);
+    state
+}
+
+/// What a person is told of the time.
+fn shown_time(state: &Value) -> String {
+    state["last_time"]
+        .as_str()
+        .map_or_else(|| "before the first command".to_string(), |time| format!("at {time}"))
 }
 
 /// Leaves out the accounts, positions and orders that were not asked for.
@@ -103,9 +118,10 @@ fn book(machine: &Exchange, symbol: &str) -> Result<Value, Failure> {
 fn print_book(book: &Value) {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
     line(format!(
-        "{} after command {}: {}, last price {}",
+        "{} after command {}, {}: {}, last price {}",
         text(&book["symbol"]),
         book["last_sequence"],
+        shown_time(book),
         text(&book["phase"]),
         book["last_price"].as_str().unwrap_or("none")
     ));
@@ -244,8 +260,9 @@ fn row(order: &RestingOrder, place: &str, it: &CreateInstrument, reference: &Ins
 
 fn print(state: &Value) {
     line(format!(
-        "sequence {}  state hash {}  trades {}",
+        "sequence {} {}  state hash {}  trades {}",
         state["last_sequence"],
+        shown_time(state),
         state["state_hash"].as_str().unwrap_or_default(),
         state["trades"]
     ));

@@ -12,6 +12,10 @@ pub const ALLOWED: &[(&str, &str)] = &[
     ),
     ("journal/benches/src/main.rs", "maps a file of its own, to measure msync beside the journal"),
     ("journal/src/disk.rs", "two system calls that std does not offer: posix_fallocate and statvfs"),
+    (
+        "journal/src/mapped.rs",
+        "maps segments for reading, and a signal handler that makes a missing page an error of the read",
+    ),
     ("sequencer/src/bus.rs", "a signal handler for SIGBUS: sigaction, write and _exit"),
     ("sequencer/src/ring/broadcast.rs", "reads records in place, below the tail that it has acquired"),
     ("sequencer/src/ring/frames.rs", "passes reading in place on, with its contract"),

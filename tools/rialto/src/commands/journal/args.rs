@@ -27,8 +27,9 @@ pub enum JournalCommand {
 #[command(after_help = "\
 Exits 1 on damage. A torn tail (a write that a crash cut off) is reported and is no damage.
 
-The last line of each stream shows its hash chain. Keep it where nobody who can write the journal can change it: given
-back with --anchor, it proves that nothing up to there has been changed since.
+The last line of each stream shows its hash chain. Keep it where nobody who can write the
+journal can change it: given back with --anchor, it proves that nothing up to there has been
+changed since.
 
 Examples:
   rialto journal verify data
@@ -99,8 +100,8 @@ pub struct Filter {
 /// Arguments of `journal tail`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Follows the journal of a running exchange without disturbing it: it only reads, takes no lock, and never sees half a
-record.
+Follows the journal of a running exchange without disturbing it: it maps the files for reading,
+takes no lock, and never sees half a record. --kind and --where name what `dump --json` prints.
 
 Examples:
   rialto journal tail data
@@ -130,8 +131,8 @@ pub struct TailArgs {
 /// Arguments of `journal diff`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Compares headers and bodies, not how they were batched. Exits 1 where the journals part, and shows both records; a
-journal that merely goes on where the other has ended is a difference too.
+Compares headers and bodies, not how they were batched. Exits 1 where the journals part, and shows
+both records; a journal that merely goes on where the other has ended is a difference too.
 
 Example:
   rialto journal diff data copy --stream commands")]
@@ -151,8 +152,10 @@ pub struct DiffArgs {
 /// Arguments of `journal export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The end of the file's name says its format. Both have a row for each record and a column for each field; a field that a
-record does not have is null. In Parquet `timestamp_ns` is a timestamp, numbers are 64-bit integers, all else is text.
+The end of the file's name says its format. Both have a row for each record and a column for each
+field; a field that a record does not have is null, a table within a record is JSON. In Parquet
+`timestamp_ns` is a timestamp, numbers are 64-bit integers, all else is text. The file gets its
+name when it is whole. Beside a running exchange it ends with the last command of that moment.
 
 Examples:
   rialto journal export data trades.parquet --kind Trade
@@ -177,11 +180,13 @@ pub struct ExportArgs {
 /// Arguments of `journal archive`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Full segments become zstd files (any zstd unpacks them) and stay in their folder, readable by every command and by the
-exchange itself. Each is read back and compared before the original goes. May run beside the exchange.
+Full segments become zstd files (any zstd unpacks them) and stay in their folder, readable by
+every command and by the exchange itself. Each is read back and compared before the original goes.
+May run beside the exchange.
 
-Only what lies under a snapshot is archived, so that a start never has to unpack it: the newest snapshot that holds is
-verified first (payload, state hash, place in the journal). `rialto snapshot take` makes one.
+Only what lies under a snapshot is archived, so that a start never has to unpack it: the newest
+snapshot that holds is verified first (payload, state hash, place in the journal). `rialto snapshot
+take` makes one.
 
 Example:
   rialto journal archive data --keep 8")]

@@ -58,8 +58,11 @@ fn compare(args: &DiffArgs, stream: &'static str, compared: &mut u64) -> Result<
     loop {
         let ours = one.next().map_err(Failure::system)?;
         let theirs = two.next().map_err(Failure::system)?;
+        let ended = [ours.is_none(), theirs.is_none()];
         let Some(header) = ours.or(theirs).map(|record| *record.header()) else {
             bar.finish_and_clear();
+            // Both may end where they have become unreadable.
+            one.check_end().and_then(|()| two.check_end()).map_err(Failure::system)?;
             return Ok(None);
         };
         index = if header.sequence == sequence { index + 1 } else { 0 };
@@ -68,7 +71,11 @@ fn compare(args: &DiffArgs, stream: &'static str, compared: &mut u64) -> Result<
             bar.finish_and_clear();
             let side =
                 |record: Record<'_>| (Value::Object(describe::to_json(record)), describe::to_line(record));
-            return Ok(Some(Parting { stream, sequence, index, sides: [ours.map(side), theirs.map(side)] }));
+            let sides = [ours.map(side), theirs.map(side)];
+            for (reader, _) in [&mut one, &mut two].into_iter().zip(ended).filter(|(_, ended)| *ended) {
+                reader.check_end().map_err(Failure::system)?;
+            }
+            return Ok(Some(Parting { stream, sequence, index, sides }));
         }
         *compared += 1;
         if compared.is_multiple_of(PROGRESS_RECORDS) {
@@ -87,7 +94,7 @@ fn same(ours: Option<Record<'_>>, theirs: Option<Record<'_>>) -> bool {
 }
 
 fn open(dir: &Path, stream: &str) -> Result<StreamReader, Failure> {
-    StreamReader::open(&dir.join(stream)).map_err(Failure::system)
+    StreamReader::open_mapped(&dir.join(stream)).map_err(Failure::system)
 }
 
 fn report(args: &DiffArgs, parting: &Parting, compared: u64) -> Result<(), Failure> {

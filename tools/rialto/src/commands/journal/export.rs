@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::{ExportArgs, Filter};
 use super::parquet::{Columns, ParquetWriter};
-use super::walk::Walker;
+use super::walk::{Walker, tell_missing};
 use crate::commands::replay;
 use crate::describe;
 use crate::output::{Failure, grouped, line, progress_bar};
@@ -27,15 +27,29 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
         "jsonl" | "ndjson" => json_lines(args),
         "parquet" => parquet(args),
         other => Err(Failure::usage(format!(
-            "'{other}' is no format: give a file that ends with .jsonl, .ndjson or .parquet"
+            "{} has no format: give a file that ends with .jsonl, .ndjson or .parquet, not '{other}'",
+            args.file.display()
         ))),
     }?;
+    let Written { records, events_missing_from } = written;
+    tell_missing(events_missing_from);
     if args.json {
-        line(json!({ "file": args.file.display().to_string(), "records": written }));
+        line(json!({
+            "file": args.file.display().to_string(),
+            "records": records,
+            "events_missing_from": events_missing_from,
+        }));
     } else {
-        line(format!("{} records in {}", grouped(written), args.file.display()));
+        line(format!("{} records in {}", grouped(records), args.file.display()));
     }
     Ok(())
+}
+
+/// What an export has written.
+struct Written {
+    records: u64,
+    /// The first command whose events are not stored.
+    events_missing_from: Option<u64>,
 }
 
 /// A record on its way out.
@@ -55,14 +69,15 @@ fn each(
     last: u64,
     message: &'static str,
     take: &mut dyn FnMut(Row) -> Result<(), Failure>,
-) -> Result<u64, Failure> {
+) -> Result<Written, Failure> {
+    let selector = args.filter.selector()?;
     let bar = progress_bar((last + 1).saturating_sub(args.from), "sequences", args.json);
     bar.set_message(message);
     let filter = Filter { to: last, ..args.filter.clone() };
-    let (mut seen, mut taken) = (0u64, 0);
+    let (mut seen, mut records) = (0u64, 0);
     let (mut command, mut next_index) = (0, 0);
     let mut walker = Walker::open(&args.dir, &filter, args.from, false)?;
-    walker.all(&mut |record| {
+    let events_missing_from = walker.all(&mut |record| {
         let sequence = record.header().sequence;
         if sequence != command {
             (command, next_index) = (sequence, 0);
@@ -73,21 +88,24 @@ fn each(
         if seen.is_multiple_of(PROGRESS_RECORDS) {
             bar.set_position(sequence.saturating_sub(args.from));
         }
-        let Some(fields) = filter.select(record) else { return Ok(()) };
-        taken += 1;
+        let Some(fields) = selector.select(record) else { return Ok(()) };
+        records += 1;
         take(Row { event_index, fields })
     })?;
     bar.finish_and_clear();
-    Ok(taken)
+    Ok(Written { records, events_missing_from })
 }
 
 /// Writes a file beside its place and puts it there when it is whole.
 fn whole_file(
     path: &Path,
-    write: impl FnOnce(BufWriter<File>) -> Result<u64, Failure>,
-) -> Result<u64, Failure> {
+    write: impl FnOnce(BufWriter<File>) -> Result<Written, Failure>,
+) -> Result<Written, Failure> {
     if path.exists() {
-        return Err(Failure::usage(format!("{} is there already", path.display())));
+        return Err(Failure::usage(format!(
+            "{} is there already: remove it, or give another name",
+            path.display()
+        )));
     }
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".part");
@@ -106,7 +124,7 @@ fn failed(path: &Path, error: impl Display) -> Failure {
     Failure::system(format!("cannot write {}: {error}", path.display()))
 }
 
-fn json_lines(args: &ExportArgs) -> Result<u64, Failure> {
+fn json_lines(args: &ExportArgs) -> Result<Written, Failure> {
     let last = replay::last_sequence(&args.dir)?.min(args.filter.to);
     whole_file(&args.file, |mut out| {
         let written = each(args, last, "writing", &mut |row| {
@@ -124,7 +142,7 @@ fn json_lines(args: &ExportArgs) -> Result<u64, Failure> {
 }
 
 /// Twice over the journal: a Parquet file must say its columns before its rows.
-fn parquet(args: &ExportArgs) -> Result<u64, Failure> {
+fn parquet(args: &ExportArgs) -> Result<Written, Failure> {
     let last = replay::last_sequence(&args.dir)?.min(args.filter.to);
     let mut columns = Columns::default();
     each(args, last, "looking at the columns", &mut |row| {

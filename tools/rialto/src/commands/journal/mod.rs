@@ -5,11 +5,13 @@ mod args;
 mod diff;
 mod export;
 mod parquet;
+mod select;
 mod tail;
 mod verify;
 mod walk;
 
 pub use args::JournalCommand;
+pub use verify::describe_lost;
 
 use crate::output::Failure;
 

@@ -84,6 +84,14 @@ fn error_json(error: &JournalError) -> Value {
     })
 }
 
+/// Which sequences a torn tail takes.
+pub fn describe_lost(cut: &journal::Cut) -> String {
+    match cut.last_seen {
+        last if last > cut.sequence => format!("sequences {} to {last} at least", cut.sequence),
+        _ => format!("from sequence {} on", cut.sequence),
+    }
+}
+
 fn stream_json(stream: &Result<StreamReport, JournalError>) -> Value {
     let report = match stream {
         Ok(report) => report,
@@ -106,6 +114,8 @@ fn stream_json(stream: &Result<StreamReport, JournalError>) -> Value {
             "offset": cut.offset,
             "bytes": cut.bytes,
             "problem": cut.problem.to_string(),
+            "sequence": cut.sequence,
+            "last_seen": Some(cut.last_seen).filter(|last| *last > 0),
         })),
     })
 }
@@ -127,11 +137,12 @@ fn stream_line(name: &str, stream: &Result<StreamReport, JournalError>) -> Strin
     text.push_str(&format!("\n          chain {}:{}", report.last_sequence, report.chain));
     if let Some(cut) = &report.torn_tail {
         text.push_str(&format!(
-            "\n          torn tail: {} bytes at {} offset {} ({}); the next start cuts it, nothing acknowledged is in it",
+            "\n          torn tail: {} bytes at {} offset {} ({}), {}; the next start cuts it. None of it had been synced: with durability disk nothing of it was acknowledged",
             cut.bytes,
             cut.file.display(),
             cut.offset,
-            cut.problem
+            cut.problem,
+            describe_lost(cut)
         ));
     }
     text
