@@ -14,6 +14,7 @@ mod refusal;
 mod replace;
 mod report;
 mod request;
+mod saved;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -178,6 +179,8 @@ impl Orders {
     #[must_use]
     pub fn new(accounts: &[AccountId], done_limit: usize) -> Self {
         let sessions = accounts.iter().enumerate().map(|(index, account)| (*account, index as u16));
+        // A session that only listens has none.
+        let sessions = sessions.filter(|(account, _)| *account != AccountId::WORLD);
         Self {
             catalog: Catalog::default(),
             session_of: sessions.collect(),
