@@ -162,12 +162,12 @@ impl Orders {
         let mut orders = Self::new(accounts, done_limit);
         orders.catalog = Catalog::load(input)?;
         orders.accounts = Accounts::load(input)?;
-        orders.by_id = LiveAndDone::load(input)?;
+        orders.by_id.extend(LiveAndDone::load(input)?);
         orders.special = Specials::load(input)?;
-        orders.done = DoneIds::load(input)?;
+        orders.done.extend(DoneIds::load(input)?);
         let client_ids = ClientIds::load(input)?;
-        orders.client_ids = client_ids.iter().map(|(key, _)| *key).collect();
-        orders.by_client_id = client_ids.into_iter().collect();
+        orders.client_ids.extend(client_ids.iter().map(|(key, _)| *key));
+        orders.by_client_id.extend(client_ids);
         orders.trades = Trades::load(input)?;
         orders.mass_cancels = MassCancels::load(input)?;
         let complete = orders.by_client_id.len() == orders.client_ids.len()
