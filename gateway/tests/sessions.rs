@@ -165,6 +165,31 @@ fn an_unacknowledged_order_has_its_effect_exactly_once() {
     }
 }
 
+/// More than 64 cancels of orders that had no acknowledgement yet were rejected: a fast client lost cancels because the exchange was
+/// slow. Now they wait, as everything does that comes faster than it can be dealt with.
+#[test]
+fn cancels_that_overtake_their_order_wait_however_many_they_are() {
+    let mut world = World::new();
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let mut bytes = message("ALICE", 2, "D", &order("a1", 1, "2", "100"), world.now_ns);
+    for number in 0..200 {
+        let fields = format!("41=a1|11=c{number}|54=1|55=BTC/USD|60=now");
+        bytes.extend(message("ALICE", 3 + number, "F", &fields, world.now_ns));
+    }
+    world.gateway.input(alice.link).extend_from_slice(&bytes);
+    world.gateway.receive(alice.link, world.now_ns, &mut world.port).unwrap();
+    assert!(world.gateway.is_stalled(alice.link), "the socket is not read meanwhile");
+    assert!(world.gateway.commit().unwrap());
+    assert!(world.take(&mut alice).is_empty(), "nothing is rejected before the order has its answer");
+    world.settle();
+    world.settle();
+    let reports = world.take(&mut alice);
+    assert_eq!(reports.len(), 201, "each has its answer");
+    assert_eq!(reports[1].pick(&[35, 150, 11]), "35=8|150=4|11=c0", "the first cancels the order");
+    assert!(reports[2..].iter().all(|report| report.get(35) == "9"), "the others find it cancelled");
+    assert!(!world.gateway.is_stalled(alice.link));
+}
+
 /// A gap in front of the acknowledged part must not be jumped over by a restart: the second order was answered, the
 /// first (parked behind an unanswered one) was not.
 #[test]

@@ -1,11 +1,12 @@
 //! Threads that run agents, and the cores they are pinned to.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, JoinHandle};
 
 use crate::agent::{Agent, CompositeAgent, Fault, ThreadCounters};
+use crate::config::ThreadConfig;
 use crate::idle::{IdleStrategy, Idler};
 use crate::scheduling;
 
@@ -25,10 +26,26 @@ pub struct NoSuchCore {
 }
 
 impl Cores {
-    /// Asks the system.
+    /// Asks the system, the first time; later it is what it was then, whatever has been pinned since.
     #[must_use]
     pub fn list() -> Self {
-        Self(core_affinity::get_core_ids().unwrap_or_default())
+        static FIRST: OnceLock<Cores> = OnceLock::new();
+        FIRST.get_or_init(|| Self(core_affinity::get_core_ids().unwrap_or_default())).clone()
+    }
+
+    /// Keeps the calling thread, and those that it starts from now on, off the cores that `threads` spin on, so that nothing of
+    /// this process takes such a core away for a while. Without another core it does nothing.
+    ///
+    /// # Errors
+    /// What the system says; the thread may then run on all of them as before.
+    pub fn leave_to_spinning(&self, threads: &[ThreadConfig]) -> std::io::Result<()> {
+        let is_taken = |number: usize| threads.iter().any(|it| it.core == Some(number) && it.idle.spins());
+        let numbers = self.numbers();
+        let others: Vec<usize> = numbers.iter().copied().filter(|&number| !is_taken(number)).collect();
+        if others.is_empty() || others.len() == numbers.len() {
+            return Ok(());
+        }
+        scheduling::run_on(&others)
     }
 
     /// Their numbers.
@@ -223,6 +240,36 @@ mod tests {
         let (fault, closed) = run_two(|| panic!("broken invariant"));
         assert_eq!(fault.report().unwrap().to_string(), "bad stopped: panicked: broken invariant");
         assert_eq!(closed, ["bad", "good"]);
+    }
+
+    /// A spinning thread was pinned to the last core, and the system put other threads of the process there, too: each took the
+    /// core for up to 4 ms, and one answer in a hundred was so late.
+    #[test]
+    fn other_threads_keep_off_a_core_that_one_spins_on() {
+        let cores = Cores::list();
+        let Some((&last, others)) =
+            cores.numbers().split_last().map(|(last, others)| (last, others.to_vec()))
+        else {
+            return;
+        };
+        if others.is_empty() {
+            return println!("skipped: one processor only");
+        }
+        let thread = |idle| ThreadConfig { core: Some(last), idle, ..ThreadConfig::new("core", &[]) };
+        let (all, sleeps, spins) =
+            (cores.numbers(), thread(IdleStrategy::BACKOFF), thread(IdleStrategy::BusySpin));
+        let allowed = move |threads: Vec<ThreadConfig>| {
+            let leave = move || {
+                Cores::list().leave_to_spinning(&threads).unwrap();
+                // A thread inherits where it may run.
+                std::thread::spawn(core_affinity::get_core_ids).join().unwrap().unwrap()
+            };
+            let cores = std::thread::spawn(leave).join().unwrap();
+            cores.iter().map(|core| core.id).collect::<Vec<_>>()
+        };
+        assert_eq!(allowed(vec![sleeps]), all);
+        assert_eq!(allowed(vec![spins]), others);
+        assert_eq!(Cores::list().numbers(), all);
     }
 
     #[test]

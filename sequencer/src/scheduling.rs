@@ -1,4 +1,4 @@
-//! How soon a thread gets a processor when it wakes.
+//! Which processors a thread runs on, and how soon it gets one when it wakes.
 
 use std::io;
 
@@ -42,6 +42,22 @@ pub fn ask_for_slice(slice_ns: u64) -> io::Result<()> {
     attributes = Attributes { size: SIZE, runtime_ns: slice_ns, ..attributes };
     // SAFETY: as above; the call only reads `attributes`.
     let code = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets the calling thread, and those that it starts from now on, run on these cores only.
+///
+/// # Errors
+/// What the system says; the thread then runs where it ran before.
+pub(crate) fn run_on(cores: &[usize]) -> io::Result<()> {
+    // SAFETY: all bits zero is a `cpu_set_t` with no core in it.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &core in cores.iter().filter(|&&core| core < libc::CPU_SETSIZE as usize) {
+        // SAFETY: `core` is below the number of bits in the set.
+        unsafe { libc::CPU_SET(core, &mut set) };
+    }
+    // SAFETY: pid 0 is the calling thread; the call reads as many bytes as the set has.
+    let code = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) };
     if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

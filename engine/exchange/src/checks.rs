@@ -448,11 +448,10 @@ pub(crate) fn check_rules<B>(instrument: &Instrument<B>, judged: &Judged) -> Res
     if !rules.quantity_fits(judged.quantity_lots) {
         return Err(RejectReason::QuantityOutsideRules);
     }
-    if let Some(limit) = judged.limit {
-        let notional_minor = instrument.terms.quote_minor(limit, judged.quantity_lots);
-        if !rules.notional_fits(notional_minor.unwrap_or(i64::MAX)) {
-            return Err(RejectReason::NotionalOutsideRules);
-        }
+    if let Some(limit) = judged.limit
+        && !rules.notional_fits(instrument.terms.notional_minor(limit, judged.quantity_lots))
+    {
+        return Err(RejectReason::NotionalOutsideRules);
     }
     if let (Some((low, high)), BandAction::Reject) = (state.bands(), state.band_action()) {
         let outside = match judged.side {
@@ -477,11 +476,11 @@ fn check_risk<B>(
     if exceeds(judged.quantity_lots, limits.max_order_lots) {
         return Err(RejectReason::RiskQuantity);
     }
-    if let Some(limit) = judged.limit {
-        let notional_minor = instrument.terms.quote_minor(limit, judged.quantity_lots).unwrap_or(i64::MAX);
-        if exceeds(notional_minor, limits.max_order_notional_minor) {
-            return Err(RejectReason::RiskNotional);
-        }
+    let most_minor = limits.max_order_notional_minor;
+    if let (Some(limit), true) = (judged.limit, most_minor != 0)
+        && instrument.terms.notional_minor(limit, judged.quantity_lots) > i128::from(most_minor)
+    {
+        return Err(RejectReason::RiskNotional);
     }
     let open_orders = position.map_or(0, |position| position.open_orders);
     if judged.is_new && limits.max_open_orders != 0 && open_orders >= limits.max_open_orders {

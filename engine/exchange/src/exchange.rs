@@ -27,8 +27,8 @@ use crate::volumes::Volumes;
 
 /// All order books, the wallet, and the rules between them (`docs/exchange.md`).
 ///
-/// Memory for all tables is reserved by [`Exchange::new`], and for books by `CreateInstrument`; only what an operator
-/// sets (risk limits) allocates besides. Pages of side tables that no order uses stay untouched.
+/// Memory for all tables is reserved by [`Exchange::new`], and for books by `CreateInstrument`. Pages of side tables that
+/// no order uses stay untouched.
 pub struct Exchange<B: Book = orderbook::OrderBook> {
     pub(crate) limits: Limits,
     pub(crate) wallet: Wallet,
@@ -97,7 +97,7 @@ impl<B: Book> Exchange<B> {
             phase_timers: Expiries::with_capacity(limits.instruments),
             unfinished: VecDeque::with_capacity(limits.instruments as usize),
             sweeps: Sweeps::new(),
-            risk: RiskTable::default(),
+            risk: RiskTable::new(&limits),
             due_ns: u64::MAX,
             steps: 0,
             fill_budget: limits.fills_per_command,

@@ -35,6 +35,7 @@ mod makers;
 mod matching;
 #[cfg(feature = "oracle")]
 pub mod naive;
+mod pair_index;
 mod pegs;
 mod phases;
 #[cfg(test)]

@@ -6,6 +6,8 @@ use machine::StateHasher;
 use protocol::{AccountId, InstrumentId, MAX_POSITION_LOTS, QuantityLots, Side};
 use wallet::BalanceSlot;
 
+use crate::pair_index::PairIndex;
+
 /// The place of one pair of account and instrument in the position table. Given once, valid for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PositionSlot(u32);
@@ -80,46 +82,33 @@ impl Position {
 const _: () = assert!(size_of::<Position>() == 64 && align_of::<Position>() == 64);
 
 /// All positions, in the order in which they were first used, and the index to them.
-///
-/// The index is open addressing with linear probing over 8-byte entries, half empty at least: 32 bits of hash and
-/// slot + 1, 0 marking an empty one. Keys are compared in the position itself, which the caller wants anyway, so that a
-/// lookup touches one cache line besides it, seldom two. Pairs are never removed.
 pub(crate) struct PositionTable {
     positions: Vec<Position>,
     limit: usize,
-    /// Plain integers: a vector of them comes zeroed from the system and costs nothing until it is used.
-    entries: Vec<u64>,
+    index: PairIndex,
 }
 
 impl PositionTable {
     /// A table for at most `limit` positions. Nothing is allocated after this.
     pub(crate) fn with_capacity(limit: u32) -> Self {
         let limit = limit as usize;
-        let entries = limit.saturating_mul(2).max(2);
-        Self { positions: Vec::with_capacity(limit), limit, entries: alloc::vec![0; entries] }
+        Self { positions: Vec::with_capacity(limit), limit, index: PairIndex::with_capacity(limit) }
     }
 
     /// The place of a pair, if it has one.
     #[inline]
     pub(crate) fn find(&self, account: AccountId, instrument: InstrumentId) -> Option<PositionSlot> {
-        let (mut at, tag) = self.home(account, instrument);
-        loop {
-            let entry = self.entries[at];
-            let slot = (entry as u32).checked_sub(1)?;
-            if (entry >> 32) as u32 == tag {
-                let position = &self.positions[slot as usize];
-                if position.account == account && position.instrument == instrument {
-                    return Some(PositionSlot(slot));
-                }
-            }
-            at = self.next(at);
-        }
+        let key_of = |row: u32| {
+            let position = &self.positions[row as usize];
+            (position.account, position.instrument)
+        };
+        self.index.find(account, instrument, key_of).map(PositionSlot)
     }
 
-    /// Reads where a pair's entry would be; what comes back means nothing.
+    /// Asks for the entry of a pair in the index.
     #[inline]
-    pub(crate) fn glance(&self, account: AccountId, instrument: InstrumentId) -> u64 {
-        self.entries[self.home(account, instrument).0]
+    pub(crate) fn prefetch(&self, account: AccountId, instrument: InstrumentId) {
+        self.index.prefetch(account, instrument);
     }
 
     /// Whether there is no place left.
@@ -142,11 +131,7 @@ impl PositionTable {
         assert!(!self.is_full(), "the position table is full, and its caller has not looked");
         assert!(self.find(account, instrument).is_none(), "account {account} has a position there already");
         let slot = self.positions.len() as u32;
-        let (mut at, tag) = self.home(account, instrument);
-        while self.entries[at] != 0 {
-            at = self.next(at);
-        }
-        self.entries[at] = u64::from(tag) << 32 | u64::from(slot + 1);
+        self.index.insert(account, instrument, slot);
         self.positions.push(Position {
             account,
             instrument,
@@ -196,22 +181,6 @@ impl PositionTable {
             hasher.write_value(&[position.position_lots, position.open_buy_lots, position.open_sell_lots]);
         }
     }
-
-    /// Where a pair's entry would lie if nothing else did, and what tells it from its neighbours. Both come from one
-    /// product of 128 bits, folded, so that accounts and instruments numbered densely do not run into each other.
-    #[inline]
-    fn home(&self, account: AccountId, instrument: InstrumentId) -> (usize, u32) {
-        let key = u64::from(account.0) << 32 | u64::from(instrument);
-        let product = u128::from(key ^ 0xD6E8_FEB8_6659_FD93) * 0x9E37_79B9_7F4A_7C15;
-        let hash = product as u64 ^ (product >> 64) as u64;
-        let home = ((hash >> 32) * self.entries.len() as u64) >> 32;
-        (home as usize, hash as u32)
-    }
-
-    #[inline]
-    fn next(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() { 0 } else { at + 1 }
-    }
 }
 
 #[cfg(test)]
@@ -256,53 +225,6 @@ mod tests {
         assert_eq!(table.find(AccountId(accounts + 2), 1), None);
         assert_eq!(table.find(AccountId(2), instruments + 1), None);
         assert_eq!(table.iter().count(), count as usize);
-    }
-
-    #[test]
-    fn pairs_whose_home_is_the_last_entry_wrap_around_and_equal_tags_are_told_apart() {
-        let mut table = PositionTable::with_capacity(4);
-        let last = (2..10_000).filter(|&account| table.home(AccountId(account), 1).0 == 7);
-        let last: Vec<u32> = last.take(4).collect();
-        for &account in &last {
-            open(&mut table, account, 1);
-        }
-        for (slot, &account) in last.iter().enumerate() {
-            assert_eq!(table.find(AccountId(account), 1), Some(PositionSlot(slot as u32)));
-        }
-        // Two of the same tag, as a hash of 32 bits will have among millions.
-        let tag = table.home(AccountId(last[1]), 1).1;
-        let first = table.entries.iter_mut().find(|entry| **entry as u32 == 1).unwrap();
-        *first = u64::from(tag) << 32 | 1;
-        assert_eq!(table.find(AccountId(last[1]), 1), Some(PositionSlot(1)));
-    }
-
-    #[test]
-    fn an_equal_hash_of_another_instrument_is_no_position() {
-        let mut table = PositionTable::with_capacity(2);
-        open(&mut table, 7, 1);
-        let (at, tag) = table.home(AccountId(7), 2);
-        table.entries.fill(0);
-        table.entries[at] = u64::from(tag) << 32 | 1;
-        assert_eq!(table.find(AccountId(7), 2), None);
-    }
-
-    #[test]
-    fn probes_stay_short_when_full() {
-        for (accounts, instruments) in [(20_000, 1), (10_000, 2), (312, 64)] {
-            let mut table = PositionTable::with_capacity(accounts * instruments);
-            let pairs = (2..accounts + 2).flat_map(|account| (1..=instruments).map(move |it| (account, it)));
-            for (account, instrument) in pairs {
-                open(&mut table, account, instrument);
-            }
-            let entries = table.entries.len();
-            let steps = |(at, entry): (usize, &u64)| {
-                let position = &table.positions[*entry as u32 as usize - 1];
-                (at + entries - table.home(position.account, position.instrument).0) % entries
-            };
-            let used = table.entries.iter().enumerate().filter(|(_, entry)| **entry != 0);
-            let sum: usize = used.map(steps).sum();
-            assert!(sum < entries / 2, "mean distance {sum} / {} for {instruments} instruments", entries / 2);
-        }
     }
 
     #[test]

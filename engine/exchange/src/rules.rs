@@ -3,7 +3,7 @@
 use machine::StateHasher;
 use orderbook::split_mix;
 use protocol::{
-    AmountMinor, BandAction, CreateInstrument, MAX_PRICE_TICKS, MAX_TICK_ROWS, PriceTicks, QuantityLots,
+    BandAction, CreateInstrument, MAX_PRICE_TICKS, MAX_TICK_ROWS, PriceTicks, QuantityLots,
     SetInstrumentRules, SetTickTable, Side, TickRow,
 };
 
@@ -135,11 +135,12 @@ impl Rules {
             && (set.round_lot_lots == 0 || lots % set.round_lot_lots == 0)
     }
 
-    /// Whether an order's notional is within least and most.
+    /// Whether an order's notional, which may exceed every amount, is within least and most.
     #[inline]
-    pub(crate) fn notional_fits(&self, notional_minor: AmountMinor) -> bool {
-        notional_minor >= self.set.min_notional_minor
-            && (self.set.max_notional_minor == 0 || notional_minor <= self.set.max_notional_minor)
+    pub(crate) fn notional_fits(&self, notional_minor: i128) -> bool {
+        let set = &self.set;
+        notional_minor >= i128::from(set.min_notional_minor)
+            && (set.max_notional_minor == 0 || notional_minor <= i128::from(set.max_notional_minor))
     }
 
     /// The worst price that an order without a limit may trade at, counted from a price; none without a collar, or
@@ -346,7 +347,8 @@ mod tests {
     #[test]
     fn quantities_and_notionals_are_bounded_only_where_a_bound_is_given() {
         let none = Rules::default();
-        assert!([1, 7, i64::MAX].iter().all(|&it| none.quantity_fits(it) && none.notional_fits(it)));
+        assert!([1, 7, i64::MAX].iter().all(|&it| none.quantity_fits(it)));
+        assert!([1, 7, 1 << 120].iter().all(|&it| none.notional_fits(it)));
         let rules = with(|it| {
             (it.min_quantity_lots, it.max_quantity_lots, it.round_lot_lots) = (10, 30, 5);
             (it.min_notional_minor, it.max_notional_minor) = (100, 200);
@@ -355,6 +357,10 @@ mod tests {
         assert_eq!(fits, [false, false, true, false, true, true, false, false]);
         let fits = [99, 100, 200, 201].map(|minor| rules.notional_fits(minor));
         assert_eq!(fits, [false, true, true, false]);
+        // A bound beyond all amounts is a bound all the same.
+        let rules = with(|it| it.max_notional_minor = i64::MAX);
+        let most = i128::from(i64::MAX);
+        assert_eq!([most, most + 1].map(|minor| rules.notional_fits(minor)), [true, false]);
     }
 
     #[test]

@@ -81,6 +81,9 @@ impl<B: Book> Exchange<B> {
         if amounts.iter().any(|&amount| amount < 0) || command.price_collar_bps > MAX_BASIS_POINTS {
             return Err(RejectReason::InvalidParameter);
         }
+        if !self.risk.takes(account, instrument) {
+            return Err(RejectReason::RiskTableFull);
+        }
         let number = self.risk.set(command);
         if account == AccountId(0) {
             self.instrument_at_mut(instrument).state.risk = number;

@@ -42,6 +42,12 @@ impl Terms {
         }
     }
 
+    /// Price times quantity in minor units of the quote asset, however large: at most 2^120, since no factor exceeds 2^40.
+    #[inline]
+    pub(crate) fn notional_minor(&self, price_ticks: PriceTicks, lots: QuantityLots) -> i128 {
+        i128::from(price_ticks) * i128::from(lots) * i128::from(self.quote_minor_per_tick_lot)
+    }
+
     /// The quote amount of a sum of prices times quantities, or `None` above [`MAX_AMOUNT_MINOR`].
     #[inline]
     pub(crate) fn quote_minor_of_sum(&self, ticks_times_lots: i128) -> Option<AmountMinor> {

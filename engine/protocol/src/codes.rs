@@ -315,6 +315,9 @@ codes! {
         PositionTableFull = 40,
         /// As many mass cancels are at work as there may be ([`crate::MAX_SWEEPS`]).
         TooManySweeps = 41,
+        /// As many pairs of account and instrument have risk limits of their own as there may be positions
+        /// ([`crate::Limits::positions`]).
+        RiskTableFull = 42,
     }
 }
 

@@ -258,8 +258,12 @@ impl Checker {
         None
     }
 
+    /// A tag that this version does not know and the newest has in its header is an unknown one of the header: it is named
+    /// before what is wrong with the body, as in QuickFIX.
     fn part_of(&self, tag: u32) -> Part {
-        if self.session.header.find(tag).is_some() {
+        let of_newest = || Dictionary::session(Version::Fix50Sp2).header.find(tag).is_some();
+        let is_unknown = || self.application.definition(tag).is_none();
+        if self.session.header.find(tag).is_some() || (is_unknown() && of_newest()) {
             Part::Header
         } else if self.session.trailer.find(tag).is_some() {
             Part::Trailer

@@ -119,6 +119,31 @@ pub struct Field {
 #[derive(Default)]
 pub struct FieldIndex {
     fields: Vec<Field>,
+    present: Present,
+}
+
+/// Which tags a message may have: a bit for each, shared by those that are equal modulo 512. Most tags that are asked for are not there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present([u64; 8]);
+
+impl Present {
+    /// Word and bit. Tags that stand beside each other go to different words: the processor need not wait for one to mark the next.
+    #[inline]
+    fn place(tag: u32) -> (usize, u64) {
+        ((tag % 8) as usize, 1 << (tag / 8 % 64))
+    }
+
+    #[inline]
+    fn mark(&mut self, tag: u32) {
+        let (word, bit) = Self::place(tag);
+        self.0[word] |= bit;
+    }
+
+    #[inline]
+    fn may_have(&self, tag: u32) -> bool {
+        let (word, bit) = Self::place(tag);
+        self.0[word] & bit != 0
+    }
 }
 
 /// Most fields in one message. The shortest field has four bytes, so an 8 KiB message cannot have more than this.
@@ -128,15 +153,17 @@ impl FieldIndex {
     /// An index with room for ordinary messages.
     #[must_use]
     pub fn new() -> Self {
-        Self { fields: Vec::with_capacity(128) }
+        Self { fields: Vec::with_capacity(128), present: Present::default() }
     }
 
     /// Indexes a complete frame. `None` when a piece is no field at all (`tag=value`), a data field's length does not
     /// fit, or there are more than 2,048 fields: such a message is garbled.
     pub fn parse<'a>(&'a mut self, bytes: &'a [u8]) -> Option<Message<'a>> {
         self.fields.clear();
+        let mut present = Present::default();
         let mut at = 0;
         let mut data: Option<(u32, usize)> = None;
+        let mut delimiters = Delimiters::new(bytes);
         while at < bytes.len() {
             let (tag, equals) = read_tag(bytes, at)?;
             if self.fields.len() == MAX_FIELDS {
@@ -146,15 +173,17 @@ impl FieldIndex {
             let value_end = match data.take() {
                 Some((data_tag, length)) if data_tag == tag => {
                     let end = value_start.checked_add(length)?;
-                    (bytes.get(end) == Some(&SOH)).then_some(end)?
+                    delimiters.skip_to(end);
+                    (delimiters.next_place()? == end).then_some(end)?
                 }
-                _ => find_delimiter(bytes, value_start)?,
+                _ => delimiters.next_place()?,
             };
             if let Some(data_tag) = tags::data_tag_of(tag) {
                 let length = parse_number(&bytes[value_start..value_end]);
                 data =
                     length.and_then(|length| usize::try_from(length).ok()).map(|length| (data_tag, length));
             }
+            present.mark(tag);
             self.fields.push(Field {
                 tag,
                 tag_start: at as u32,
@@ -163,7 +192,8 @@ impl FieldIndex {
             });
             at = value_end + 1;
         }
-        Some(Message { bytes, fields: &self.fields })
+        self.present = present;
+        Some(Message { bytes, fields: &self.fields, present: &self.present })
     }
 }
 
@@ -172,6 +202,8 @@ impl FieldIndex {
 pub struct Message<'a> {
     bytes: &'a [u8],
     fields: &'a [Field],
+    /// Of the whole message, also where this is a part of it.
+    present: &'a Present,
 }
 
 impl<'a> Message<'a> {
@@ -190,12 +222,15 @@ impl<'a> Message<'a> {
     /// Some of its fields, by their places, as a message of their own.
     #[must_use]
     pub(crate) fn part(&self, places: std::ops::Range<usize>) -> Self {
-        Self { bytes: self.bytes, fields: self.fields.get(places).unwrap_or_default() }
+        Self { fields: self.fields.get(places).unwrap_or_default(), ..*self }
     }
 
     /// Value of the first field with this tag.
     #[must_use]
     pub fn get(&self, tag: u32) -> Option<&'a [u8]> {
+        if !self.present.may_have(tag) {
+            return None;
+        }
         self.fields.iter().find(|field| field.tag == tag).map(|field| self.value(field))
     }
 
@@ -255,21 +290,74 @@ fn read_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
     (bytes[equals] == b'=').then_some((0, equals))
 }
 
-/// The first SOH at or after `from`, looked for eight bytes at a time.
-#[inline]
-fn find_delimiter(bytes: &[u8], from: usize) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes")) ^ (ONES * SOH as u64);
-        // The lowest set high bit marks the first byte that is zero.
-        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zeros != 0 {
-            return Some(at + (zeros.trailing_zeros() / 8) as usize);
-        }
-        at += 8;
+/// The places of the delimiters in a message, one after the other: 64 bytes are looked at together.
+struct Delimiters<'a> {
+    bytes: &'a [u8],
+    /// Where the 64 bytes start that `found` is about.
+    block: usize,
+    /// A bit for each delimiter in the block that has not been given yet.
+    found: u64,
+}
+
+const BLOCK: usize = 64;
+
+impl<'a> Delimiters<'a> {
+    #[inline]
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, block: 0, found: delimiters_at(bytes, 0) }
     }
-    bytes.get(at..)?.iter().position(|&byte| byte == SOH).map(|more| at + more)
+
+    #[inline]
+    fn next_place(&mut self) -> Option<usize> {
+        while self.found == 0 {
+            self.block += BLOCK;
+            if self.block >= self.bytes.len() {
+                return None;
+            }
+            self.found = delimiters_at(self.bytes, self.block);
+        }
+        let place = self.block + self.found.trailing_zeros() as usize;
+        self.found &= self.found - 1;
+        Some(place)
+    }
+
+    /// Leaves out those before `place`, which lies behind all that have been given.
+    #[cold]
+    fn skip_to(&mut self, place: usize) {
+        if place - self.block >= BLOCK {
+            self.block = place / BLOCK * BLOCK;
+            self.found = delimiters_at(self.bytes, self.block);
+        }
+        self.found &= u64::MAX << (place - self.block);
+    }
+}
+
+/// A bit for each delimiter in the 64 bytes from `start` on; what is behind the end has none.
+#[inline]
+fn delimiters_at(bytes: &[u8], start: usize) -> u64 {
+    match bytes.get(start..).map(<[u8]>::split_first_chunk) {
+        Some(Some((block, _))) => delimiters_in(block),
+        _ => {
+            let mut block = [0; BLOCK];
+            let rest = bytes.get(start..).unwrap_or_default();
+            block[..rest.len()].copy_from_slice(rest);
+            delimiters_in(&block)
+        }
+    }
+}
+
+/// A bit for each delimiter. Eight bytes at a time: what vector instructions save here is not worth `unsafe`.
+#[inline]
+fn delimiters_in(block: &[u8; BLOCK]) -> u64 {
+    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (chunks, _) = block.as_chunks::<8>();
+    chunks.iter().rev().fold(0, |found, chunk| {
+        let word = u64::from_le_bytes(*chunk) ^ (ONES * SOH as u64);
+        // The high bit of each byte that is zero, then all eight of them side by side.
+        let zeros = !(((word & LOW) + LOW) | word | LOW) >> 7;
+        found << 8 | zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    })
 }
 
 #[cfg(test)]
@@ -355,6 +443,18 @@ mod tests {
 
     proptest! {
         #[test]
+        fn delimiters_are_found_where_they_are(bytes in proptest::collection::vec(prop_oneof![Just(SOH), any::<u8>()], 0..300), skip in 0usize..300) {
+            let expected = |from: usize| (from..bytes.len()).filter(|&at| bytes[at] == SOH).collect::<Vec<_>>();
+            let mut delimiters = Delimiters::new(&bytes);
+            let found: Vec<usize> = std::iter::from_fn(|| delimiters.next_place()).collect();
+            prop_assert_eq!(&found, &expected(0));
+            let mut delimiters = Delimiters::new(&bytes);
+            delimiters.skip_to(skip);
+            let found: Vec<usize> = std::iter::from_fn(|| delimiters.next_place()).collect();
+            prop_assert_eq!(&found, &expected(skip));
+        }
+
+        #[test]
         fn decode_undoes_encode(fields in proptest::collection::vec(field(), 0..40)) {
             let borrowed: Vec<(u32, &[u8])> = fields.iter().map(|(tag, value)| (*tag, value.as_slice())).collect();
             let bytes = sample(&borrowed);
@@ -363,7 +463,11 @@ mod tests {
             let message = index.parse(&bytes).unwrap();
             let body = &message.fields()[3..message.fields().len() - 1];
             let decoded: Vec<(u32, &[u8])> = body.iter().map(|it| (it.tag, message.value(it))).collect();
-            prop_assert_eq!(decoded, borrowed);
+            prop_assert_eq!(&decoded, &borrowed);
+            for tag in 36..5000 {
+                let first = borrowed.iter().find(|it| it.0 == tag).map(|it| it.1);
+                prop_assert_eq!(message.get(tag), first, "{}", tag);
+            }
         }
 
         #[test]

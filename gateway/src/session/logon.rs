@@ -1,11 +1,12 @@
 //! The Logon of a client whose identity is known.
 
+use super::resend::Range;
 use super::{Phase, Session, Verdict, precision_of};
 use crate::dictionary::{Checker, TagRef};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
 use crate::store::Store;
 
-/// Why a Logon is refused: to the client, and to the operator.
+/// Why a Logon is refused: to the client (empty: it is hung up on without a word), and to the operator.
 type Refusal = (String, &'static str);
 
 /// Whether a message's SendingTime (52) is a time near `now_ns`.
@@ -20,8 +21,12 @@ impl Session {
         assert!(!self.is_connected(), "a connected session takes no second client");
         self.wire.clear();
         self.last_received_ns = now_ns;
+        store.stop_resend(self.index);
         if let Err((text, reason)) = self.take_version(message, store) {
-            self.refuse(message, &text, now_ns, store);
+            // Without an application version there are no words to answer in: QuickFIX hangs up, too.
+            if !text.is_empty() {
+                self.refuse(message, &text, now_ns, store);
+            }
             return Verdict::Disconnect(reason);
         }
         self.keep_to_schedule(now_ns, store);
@@ -67,7 +72,7 @@ impl Session {
         }
         if let Some(theirs) = theirs.filter(|&theirs| theirs < logon) {
             // Up to this Logon, so that the client's count is right whether it has counted the Logon or not.
-            self.resends.push_back((theirs, logon));
+            self.resends.push_back(Range::new(theirs, logon));
         }
     }
 
@@ -76,13 +81,13 @@ impl Session {
         let begin_string = message.get(tags::BEGIN_STRING).unwrap_or_default();
         let application = message.get(tags::DEFAULT_APPL_VER_ID);
         let Some(version) = Version::of(begin_string, application) else {
-            let text = match application {
-                None => "Required tag missing: DefaultApplVerID (1137)".to_owned(),
-                Some(value) => format!(
-                    "Invalid/Unsupported Application Version: DefaultApplVerID (1137) is {}, this server has 7, 8 and 9",
-                    value.escape_ascii()
-                ),
+            let Some(value) = application else {
+                return Err((String::new(), "Logon without DefaultApplVerID (1137)"));
             };
+            let text = format!(
+                "Invalid/Unsupported Application Version: DefaultApplVerID (1137) is {}, this server has 7, 8 and 9",
+                value.escape_ascii()
+            );
             return Err((text, "Logon of an unknown version"));
         };
         if self.settings.version.is_some_and(|only| only != version) {

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::admin::AdminCommand;
 use crate::commands::journal::JournalCommand;
+use crate::commands::load::args::LoadCommand;
 
 /// An exchange and a wallet in one binary.
 #[derive(Debug, Parser)]
@@ -107,6 +108,9 @@ pub struct ServeArgs {
     /// Thread map to start from, instead of the configuration's.
     #[arg(long, value_enum)]
     pub profile: Option<Profile>,
+    /// Add so many made-up users with money, for `rialto load`: LOAD1, LOAD2, ..., password load-secret. For measurements only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub load_sessions: Option<u64>,
 }
 
 /// What an acknowledgement promises.
@@ -419,60 +423,8 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
-/// Kinds of load.
-#[derive(Debug, Subcommand)]
-pub enum LoadCommand {
-    /// FIX orders at a fixed rate: limit orders that rest, each cancelled by the next message.
-    Fix(LoadFixArgs),
-}
-
-/// Arguments of `load fix`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Open loop: every message has a planned time and its latency counts from there, however late it was sent. Logs on with
-ResetSeqNumFlag, so missed reports of these sessions are given up; do not point it at sessions in use.
-
-Example:
-  rialto serve --durability os &
-  rialto load fix --rate 10000 --duration 10s --plot latency.svg")]
-pub struct LoadFixArgs {
-    /// Address of the FIX port.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9878")]
-    pub connect: SocketAddr,
-    /// The exchange's configuration file, for its users and CompID [default: the embedded one].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Password of the users [default: `NAME-secret`, as the embedded configuration has it].
-    #[arg(long, value_name = "TEXT")]
-    pub password: Option<String>,
-    /// Sessions, by the first users of the configuration.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub sessions: usize,
-    /// Messages a second, over all sessions.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub rate: u64,
-    /// How long: seconds, or with a unit as in `90s` and `5m`.
-    #[arg(long, alias = "seconds", value_name = "D", default_value = "10", value_parser = parse_duration)]
-    pub duration: Duration,
-    /// Draw the percentiles into this SVG file.
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
-    /// Symbol (55).
-    #[arg(long, default_value = "BTC/USD")]
-    pub symbol: String,
-    /// Price (44) of the buy orders; far from the market, so that they rest.
-    #[arg(long, default_value = "1.00")]
-    pub price: String,
-    /// Quantity (38) of each order.
-    #[arg(long, default_value = "0.0001")]
-    pub quantity: String,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A whole number of seconds, or a duration with units; at least one second.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let plain = text.parse().map(Duration::from_secs);
     let duration = plain.or_else(|_| humantime::parse_duration(text).map_err(|error| error.to_string()))?;
     if duration < Duration::from_secs(1) {

@@ -11,6 +11,7 @@ mod fix_config;
 mod folder;
 mod journal_config;
 mod latency;
+mod load_users;
 mod market_data;
 mod operator;
 mod output;
@@ -28,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, FeedCommand, LoadCommand};
+use cli::{Cli, Command, FeedCommand};
 
 /// The tables of the exchange are large and are read in no order.
 #[global_allocator]
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Command::Feed(FeedCommand::Itch(args)) => commands::feed::run_itch(args),
         Command::Feed(FeedCommand::Lobster(args)) => commands::feed::run_lobster(args),
         Command::Bench(args) => commands::bench::run(args),
-        Command::Load(LoadCommand::Fix(args)) => commands::load::run_fix(args),
+        Command::Load(command) => commands::load::run(command),
         Command::Admin(args) => commands::admin::run(args),
         Command::Password(args) => commands::password::run(args),
         Command::Top(args) => commands::top::run(args),

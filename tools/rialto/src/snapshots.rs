@@ -89,6 +89,8 @@ impl SnapshotSettings {
 pub const LEAST_COMMANDS: u64 = 100_000;
 /// How often the thread looks for commands, and whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often while commands keep coming: many short turns on a processor that others need delay nobody, few long ones do.
+const LOOK_BUSY: Duration = Duration::from_millis(1);
 /// Commands that it executes before it looks again.
 const SLICE: usize = 50_000;
 /// After a snapshot that failed the next one is tried this much later.
@@ -171,14 +173,15 @@ fn follow(
         if ends && ending.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Ok(());
         }
-        let is_behind = follower.advance()? == SLICE;
+        let advanced = follower.advance()?;
+        let is_behind = advanced == SLICE;
         if follower.is_due(ends) && !(ends && is_behind) {
             follower.take();
         }
         match (is_behind, ends) {
             (true, _) => {}
             (false, true) => return Ok(()),
-            (false, false) => std::thread::park_timeout(LOOK),
+            (false, false) => std::thread::park_timeout(if advanced > 0 { LOOK_BUSY } else { LOOK }),
         }
     }
 }

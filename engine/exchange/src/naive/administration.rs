@@ -251,6 +251,10 @@ impl NaiveExchange {
         let amounts = [it.max_order_lots, it.max_order_notional_minor, it.max_position_lots];
         let fits = amounts.iter().all(|&amount| amount >= 0) && it.price_collar_bps <= 10_000;
         reasons.unless(fits, RejectReason::InvalidParameter);
+        let is_known = it.account == AccountId(0) || self.risk.contains_key(&(it.account, it.instrument));
+        let of_accounts = self.risk.keys().filter(|(account, _)| *account != AccountId(0)).count();
+        let has_place = is_known || of_accounts < self.limits.positions as usize;
+        reasons.unless(has_place, RejectReason::RiskTableFull);
         reasons.result()?;
         self.risk.insert((it.account, it.instrument), *it);
         events.push(&RiskLimitsSet(*it));

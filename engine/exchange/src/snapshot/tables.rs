@@ -12,6 +12,7 @@ use wallet::BalanceSlot;
 use super::require;
 use crate::accounts::AccountRow;
 use crate::exchange::{Exchange, place};
+use crate::risk_table::RiskTable;
 use crate::special::Duty;
 use crate::sweeps::{SessionSweep, Sweep};
 use crate::timers::Expiries;
@@ -41,10 +42,12 @@ impl<B: Book> Exchange<B> {
     }
 
     pub(super) fn read_risk(&mut self, input: &mut SnapshotReader<'_>) -> Result<(), SnapshotError> {
-        // One by one: their number has no limit that could be checked before they are there.
-        for _ in 0..input.count("risk limits", usize::MAX)? {
+        for _ in 0..input.count("risk limits", RiskTable::most_rows(&self.limits))? {
             let next = self.risk.rows().len() + 1;
-            let number = self.risk.set(&input.value::<SetRiskLimits>()?);
+            let limits = input.value::<SetRiskLimits>()?;
+            let is_taken = self.risk.takes(limits.account, limits.instrument);
+            require(is_taken, "risk limits of more accounts than there is room for")?;
+            let number = self.risk.set(&limits);
             require(number as usize == next, "risk limits that are there twice")?;
         }
         let known = |number: u32| number as usize <= self.risk.rows().len();

@@ -68,6 +68,9 @@ pub fn reject_text(reason: RejectReason) -> &'static str {
             "PositionTableFull: the exchange holds as many positions as it can"
         }
         RejectReason::TooManySweeps => "TooManySweeps: as many mass cancels are at work as there may be",
+        RejectReason::RiskTableFull => {
+            "RiskTableFull: as many accounts have limits of their own as there may be positions"
+        }
     }
 }
 
