@@ -107,7 +107,7 @@ fn append_and_sync(folder: &Path, count: usize, batches: usize, zero_ahead: u32)
 
 /// Reads all of it, by `pread` and through a mapping in turns; the quickest turn of each.
 fn read(folder: &Path) -> Result<(), Failure> {
-    let (mut best, mut records) = ([f64::INFINITY; 2], 0);
+    let (mut best, mut records) = ([f64::INFINITY; 2], 0u32);
     for _ in 0..5 {
         for (open, best) in [StreamReader::open, StreamReader::open_mapped].into_iter().zip(&mut best) {
             let (start, mut reader) = (Instant::now(), open(folder)?);
