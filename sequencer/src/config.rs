@@ -219,7 +219,10 @@ impl Default for PipelineConfig {
             threads: vec![
                 ThreadConfig::new("core", &[AgentName::Sequencer, AgentName::Engine]),
                 ThreadConfig::new("journal", &[AgentName::Journal, AgentName::EventJournal]),
-                ThreadConfig { idle: SYNC_IDLE, ..ThreadConfig::new("sync", &[AgentName::Sync]) },
+                ThreadConfig {
+                    idle: IdleStrategy::Park { park_ns: SYNC_PARK_NS },
+                    ..ThreadConfig::new("sync", &[AgentName::Sync])
+                },
             ],
             clock: Clock::default(),
             shutdown_timeout: Duration::from_secs(30),
