@@ -125,15 +125,9 @@ fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
             while !ended.load(Ordering::Acquire) {
                 // A sync may have covered what was written after it was asked for.
                 if written.load(Ordering::Acquire) <= safe {
-                    looks += 1;
-                    if looks > yields {
-                        std::thread::park()
-                    } else {
-                        std::thread::yield_now()
-                    }
+                    std::thread::park();
                     continue;
                 }
-                looks = 0;
                 let start = Instant::now();
                 let durable = syncer.sync()?;
                 load.synced(start, times);
