@@ -115,7 +115,7 @@ impl Acceptor {
     pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
         let (bind, tls) = (config.bind, config.tls.clone());
         let audit = config.audit_path.as_deref().map(AuditLog::open).transpose()?;
-        let gateway = Gateway::open_with(config, Box::new(ThreadVerifier::start()?))?;
+        let gateway = Gateway::open_threaded(config, Box::new(ThreadVerifier::start()?))?;
         Self::listen(gateway, bind, tls.as_ref(), audit)
     }
 
@@ -198,6 +198,19 @@ impl<E: Endpoint> Acceptor<E> {
     /// When the session store fails; stop then.
     pub fn on_event(&mut self, event: Record<'_>, now_ns: u64) -> io::Result<()> {
         self.gateway.on_event(event, now_ns)
+    }
+
+    /// The journal ends at this sequence, see [`Gateway::journal_ends_at`].
+    pub fn journal_ends_at(&mut self, sequence: u64) {
+        self.gateway.journal_ends_at(sequence);
+    }
+
+    /// Writes a checkpoint, see [`Gateway::finish`].
+    pub fn finish(&mut self) {
+        self.gateway.finish();
+        for text in self.gateway.take_notes() {
+            self.notice(None, None, text);
+        }
     }
 
     /// All recovered events are in, see [`Gateway::finish_recovery`].

@@ -139,6 +139,9 @@ impl<E: Endpoint> Agent for GatewayAgent<E> {
             }
             self.cycle(Duration::from_millis(1))?;
         }
+        self.cycle(Duration::ZERO)?;
+        self.acceptor.finish();
+        self.acceptor.take_notices().for_each(|notice| (self.notify)(&notice));
         Ok(())
     }
 }

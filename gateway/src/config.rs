@@ -24,6 +24,9 @@ pub struct GatewayConfig {
     pub target_comp_id: String,
     /// File with the sessions' state; see [`crate::Store`].
     pub store_path: PathBuf,
+    /// Folder of the events stream, from which reports are made again for resends and replays. Without it the store
+    /// keeps the bytes of every message, there are no checkpoints, and no replays of drop copies.
+    pub events_path: Option<PathBuf>,
     /// Who may log on. The position in this list, plus 1, is the session number in the source of commands, so add
     /// new users at the end.
     pub users: Vec<UserConfig>,
@@ -52,6 +55,7 @@ impl GatewayConfig {
             tls: None,
             target_comp_id,
             store_path,
+            events_path: None,
             users,
             firms: BTreeMap::new(),
             audit_path: None,
@@ -74,7 +78,8 @@ pub struct UserConfig {
     pub password: Option<PasswordHash>,
     /// Key of signed Logons; `None` if only passwords are taken.
     pub hmac_key: Option<HmacKey>,
-    /// Whose orders these are. An account has at most one FIX session; all its reports go there.
+    /// Whose orders these are. An account has at most one FIX session; all its reports go there. 0 for a session that
+    /// may neither trade nor cancel, such as one for drop copies.
     pub account: AccountId,
     /// Self-trade prevention for orders that do not carry tag 2964.
     pub self_trade_prevention: SelfTradePrevention,
@@ -187,8 +192,16 @@ pub struct GatewayLimits {
     pub done_orders: usize,
     /// Application messages of one session kept for ResendRequest; older ones are gap-filled.
     pub resend_messages: usize,
-    /// Size at which the store file is rewritten without what is no longer needed.
+    /// Bytes of messages that no event stands behind (refusals by the gateway itself, answers to requests) that are kept
+    /// for a session; the oldest are gap-filled first.
+    pub kept_bytes: u64,
+    /// Size at which the store file is rewritten without what is no longer needed, if that is more than half of it.
     pub store_bytes: u64,
+    /// Memory for the newest reports of all sessions: a resend of these needs no journal.
+    pub recent_bytes: usize,
+    /// Commands between two checkpoints: how many the next start has to fold after a kill, and a resend before its first
+    /// message.
+    pub checkpoint_commands: u64,
 }
 
 impl Default for GatewayLimits {
@@ -209,7 +222,10 @@ impl Default for GatewayLimits {
             queued_messages: 256,
             done_orders: 100_000,
             resend_messages: 1_000_000,
+            kept_bytes: 16 << 20,
             store_bytes: 1 << 30,
+            recent_bytes: 4 << 20,
+            checkpoint_commands: 250_000,
         }
     }
 }
@@ -255,12 +271,23 @@ pub enum ConfigError {
     /// A grace time above [`DisconnectPolicy::MAX_GRACE_NS`].
     #[error("user {0}: the grace time of cancel on disconnect must be at most an hour")]
     GraceTime(usize),
+    /// A drop copy session whose firm is not said.
+    #[error("user {0} has the permission drop_copy, but no firm whose executions it could get")]
+    NoFirm(usize),
     /// A limit that makes no sense.
     #[error("limit {0} must be {1}")]
     Limit(&'static str, &'static str),
 }
 
 impl GatewayConfig {
+    /// Where the gateway's checkpoints are: beside the store.
+    #[must_use]
+    pub fn checkpoint_folder(&self) -> PathBuf {
+        let mut name = self.store_path.file_name().unwrap_or_default().to_owned();
+        name.push("-checkpoints");
+        self.store_path.with_file_name(name)
+    }
+
     /// Checks it.
     ///
     /// # Errors
@@ -291,10 +318,13 @@ pub(crate) fn validate_users(
         if let Some(firm) = user.access.firm.as_ref().filter(|firm| !firms.contains_key(*firm)) {
             return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
         }
+        if user.access.permissions.has(Permissions::DROP_COPY) && user.access.firm.is_none() {
+            return Err(ConfigError::NoFirm(index + 1));
+        }
         if !names.insert(&user.sender_comp_id) {
             return Err(ConfigError::DuplicateCompId(user.sender_comp_id.clone()));
         }
-        if !accounts.insert(user.account) {
+        if user.account != AccountId::WORLD && !accounts.insert(user.account) {
             return Err(ConfigError::DuplicateAccount(user.account));
         }
     }
@@ -314,7 +344,10 @@ fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
     if config.on_disconnect.grace_ns > DisconnectPolicy::MAX_GRACE_NS {
         return Err(ConfigError::GraceTime(user));
     }
-    if config.account < AccountId::FIRST_CLIENT {
+    let permissions = config.access.permissions;
+    let trades = permissions.has(Permissions::TRADE) || permissions.has(Permissions::CANCEL);
+    let listens = config.account == AccountId::WORLD && !trades;
+    if config.account < AccountId::FIRST_CLIENT && !listens {
         return Err(ConfigError::NotAClient(config.account));
     }
     Ok(())
@@ -341,6 +374,10 @@ impl GatewayLimits {
             (self.commands_in_flight >= 1, "commands_in_flight", "1 or more"),
             (self.done_orders >= 1, "done_orders", "1 or more"),
             (self.resend_messages >= 1, "resend_messages", "1 or more"),
+            (self.kept_bytes >= self.message_bytes as u64, "kept_bytes", "at least message_bytes"),
+            (self.store_bytes >= 1 << 16, "store_bytes", "at least 65,536"),
+            (self.recent_bytes <= 1 << 30, "recent_bytes", "at most 1,073,741,824"),
+            (self.checkpoint_commands >= 1, "checkpoint_commands", "1 or more"),
         ];
         match checks.iter().find(|check| !check.0) {
             Some(&(_, name, range)) => Err(ConfigError::Limit(name, range)),
@@ -378,6 +415,16 @@ mod tests {
         let mut lonely = config(vec![user("A", 2)]);
         lonely.users[0].access.firm = Some("F".to_owned());
         assert_eq!(lonely.validate(), Err(ConfigError::UnknownFirm(1, "F".to_owned())));
+        let mut listener = user("B", 0);
+        listener.access.permissions = Permissions::DROP_COPY;
+        let mut firm = config(vec![user("A", 2), listener.clone(), listener]);
+        firm.users[2].sender_comp_id = "C".to_owned();
+        assert_eq!(firm.validate(), Err(ConfigError::NoFirm(2)));
+        firm.firms.insert("F".to_owned(), ThrottleLimits::default());
+        firm.users.iter_mut().for_each(|user| user.access.firm = Some("F".to_owned()));
+        assert_eq!(firm.validate(), Ok(()));
+        firm.users[1].access.permissions = Permissions::DROP_COPY.and(Permissions::CANCEL);
+        assert_eq!(firm.validate(), Err(ConfigError::NotAClient(AccountId(0))));
         let mut small = config(vec![user("A", 2)]);
         small.limits.message_bytes = 10;
         assert_eq!(small.validate(), Err(ConfigError::Limit("message_bytes", "256 to 65,536")));

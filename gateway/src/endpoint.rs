@@ -72,10 +72,14 @@ pub trait Endpoint {
     fn client_name(&self, link: LinkId) -> Option<&str>;
     /// The attempts to log on since the last call, for the audit log.
     fn take_attempts(&mut self) -> Vec<Attempt>;
-    /// What the operator should know and no client is told, since the last call.
+    /// The journal ends at this sequence, whether its last events have been shown or were not needed.
+    fn journal_ends_at(&mut self, _sequence: u64) {}
+    /// What the operator may want to read, since the last call.
     fn take_notes(&mut self) -> Vec<String> {
         Vec::new()
     }
+    /// Everybody has gone: leaves what makes the next start shorter.
+    fn finish(&mut self) {}
     /// Says goodbye to everybody with `text`, and takes no more connections.
     fn begin_shutdown(&mut self, text: &str, now_ns: u64);
     /// Whether nobody is connected any more.
@@ -156,6 +160,18 @@ impl Endpoint for Gateway {
 
     fn take_attempts(&mut self) -> Vec<Attempt> {
         self.take_attempts()
+    }
+
+    fn journal_ends_at(&mut self, sequence: u64) {
+        self.journal_ends_at(sequence);
+    }
+
+    fn take_notes(&mut self) -> Vec<String> {
+        self.take_notes()
+    }
+
+    fn finish(&mut self) {
+        self.finish();
     }
 
     fn begin_shutdown(&mut self, text: &str, now_ns: u64) {

@@ -22,7 +22,10 @@ struct Venue {
 fn open(folder: &Path) -> Venue {
     let clock = Clock::system();
     let users = vec![user("ALICE", 2), user("BOB", 3)];
-    let config = GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), folder.join("fix.sessions"), users);
+    let mut config = GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), folder.join("fix.sessions"), users);
+    config.events_path = Some(folder.join("journal").join(journal::EVENTS_FOLDER));
+    config.limits.recent_bytes = 1 << 12;
+    config.limits.checkpoint_commands = 16;
     let mut acceptor = Acceptor::open(config).unwrap();
     let address = acceptor.local_addr().unwrap();
     let limits =
@@ -42,6 +45,7 @@ fn open(folder: &Path) -> Venue {
         &mut |_| (),
     )
     .unwrap();
+    acceptor.journal_ends_at(pipeline.recovered().last_sequence);
     let fresh = pipeline.recovered().last_sequence == 0;
     let mut operator = pipeline.ingress(0).unwrap();
     let (ingress, events) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());

@@ -52,6 +52,7 @@ impl Permissions {
             b"D" | b"G" | b"E" => self.has(Self::TRADE),
             b"F" | b"q" => self.has(Self::TRADE) || self.has(Self::CANCEL),
             b"V" => self.has(Self::MARKET_DATA),
+            b"BW" => self.has(Self::DROP_COPY),
             _ => true,
         }
     }

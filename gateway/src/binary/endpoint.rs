@@ -48,6 +48,14 @@ impl Endpoint for BinaryGateway {
         Ok(())
     }
 
+    fn journal_ends_at(&mut self, sequence: u64) {
+        if self.applied < sequence {
+            // As above, and nothing came after.
+            self.sessions.iter_mut().for_each(|it| it.last_entered = sequence);
+            self.applied = sequence;
+        }
+    }
+
     fn finish_recovery(&mut self) -> Result<(), GatewayError> {
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use protocol::AccountId;
 use zerocopy::{FromBytes as _, IntoBytes as _};
 
 use super::replay::{Replay, Step};
@@ -90,6 +91,9 @@ impl BinaryGateway {
         let access = &self.config.users[session].access;
         if !access.addresses.is_empty() && !access.addresses.iter().any(|it| it.contains(link.address)) {
             return Err("login from an address that is not allowed");
+        }
+        if self.config.users[session].account == AccountId::WORLD {
+            return Err("login of a user without an account");
         }
         let shown = link.security.certificate.as_ref();
         match &access.certificate {

@@ -70,6 +70,18 @@ impl<'a> MessageWriter<'a> {
         self.buffer.extend_from_slice(fields);
     }
 
+    /// Bytes in the buffer so far: a place for [`MessageWriter::since`].
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// What has been written since a [`MessageWriter::place`] of this message.
+    #[must_use]
+    pub fn since(&self, place: usize) -> &[u8] {
+        &self.buffer[place..]
+    }
+
     #[inline]
     fn tag(&mut self, tag: u32) {
         let digit = |unit: u32| b'0' + (tag / unit % 10) as u8;

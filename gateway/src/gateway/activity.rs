@@ -80,6 +80,8 @@ impl Gateway {
     /// When the store cannot be read.
     pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
         self.tell_time(now_ns);
+        self.store.poll_rebuilder();
+        self.pump_replays(now_ns);
         self.finish_logons(now_ns);
         if self.activity.begins_round(now_ns) {
             self.look_at_all(now_ns);

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use foldhash::fast::RandomState;
 use machine::Record;
 use protocol::{
     ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted, OrderAccepted,
@@ -21,10 +22,12 @@ pub(super) struct Client {
     pub(super) link: Option<LinkId>,
     /// Commands sent whose events have not come yet, oldest first.
     in_flight: VecDeque<Request>,
-    /// How many of them carry a ClOrdID.
-    client_ids: HashMap<ClientOrderId, u32>,
-    /// Cancels and replaces whose order is in flight itself.
-    pub(super) parked: VecDeque<Request>,
+    /// How many of them, and of those that are parked, carry a ClOrdID.
+    client_ids: HashMap<ClientOrderId, u32, RandomState>,
+    /// Cancels and replaces whose order is in flight itself, oldest first.
+    parked: VecDeque<Request>,
+    /// Whether something has come since the parked ones were looked at last that may let them go on.
+    may_release: bool,
     /// MsgSeqNums of order messages without their effect yet, and whether it has come meanwhile.
     outstanding: VecDeque<(u64, bool)>,
     /// The request whose events are coming in.
@@ -54,8 +57,9 @@ impl Client {
             session,
             link: None,
             in_flight: VecDeque::new(),
-            client_ids: HashMap::new(),
+            client_ids: HashMap::default(),
             parked: VecDeque::new(),
+            may_release: false,
             outstanding: VecDeque::new(),
             current: None,
             refused: VecDeque::new(),
@@ -78,10 +82,6 @@ impl Client {
         self.in_flight.len() + self.parked.len()
     }
 
-    pub(super) fn is_in_flight(&self, client_order_id: ClientOrderId) -> bool {
-        self.client_ids.contains_key(&client_order_id)
-    }
-
     /// The gateway has refused a request with this ClOrdID.
     pub(super) fn refuse(&mut self, client_order_id: ClientOrderId) {
         if self.refused.len() == REFUSED {
@@ -96,8 +96,53 @@ impl Client {
 
     /// Whether a request with this ClOrdID waits, sent or parked.
     pub(super) fn is_waiting(&self, client_order_id: ClientOrderId) -> bool {
-        self.is_in_flight(client_order_id)
-            || self.parked.iter().any(|it| it.client_order_id == client_order_id)
+        self.client_ids.contains_key(&client_order_id)
+    }
+
+    /// How many requests wait for their order's acknowledgement.
+    pub(super) fn parked_count(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// A request waits for its order's acknowledgement.
+    pub(super) fn park(&mut self, request: Request) {
+        self.count_ids(&request);
+        self.parked.push_back(request);
+    }
+
+    /// Takes all that are parked, to look at each; none if nothing has come since that could let one go on.
+    pub(super) fn take_parked(&mut self) -> VecDeque<Request> {
+        if std::mem::take(&mut self.may_release) { std::mem::take(&mut self.parked) } else { VecDeque::new() }
+    }
+
+    /// Puts back those that still wait, in their order. `again` says that they are to be looked at again soon, whatever comes.
+    pub(super) fn put_back_parked(&mut self, parked: VecDeque<Request>, again: bool) {
+        self.parked = parked;
+        self.may_release |= again;
+    }
+
+    /// A parked request goes on, or has been refused.
+    pub(super) fn unpark(&mut self, request: &Request) {
+        self.uncount_ids(request);
+        // It may be what another one has waited for.
+        self.may_release = true;
+    }
+
+    fn count_ids(&mut self, request: &Request) {
+        for id in request.client_order_ids() {
+            *self.client_ids.entry(id).or_insert(0) += 1;
+        }
+    }
+
+    fn uncount_ids(&mut self, request: &Request) {
+        for id in request.client_order_ids() {
+            if let Some(count) = self.client_ids.get_mut(&id) {
+                *count -= 1;
+                if *count == 0 {
+                    self.client_ids.remove(&id);
+                }
+            }
+        }
     }
 
     /// A message's effect is outstanding from now on.
@@ -106,9 +151,7 @@ impl Client {
     }
 
     pub(super) fn sent(&mut self, request: Request) {
-        for id in request.client_order_ids() {
-            *self.client_ids.entry(id).or_insert(0) += 1;
-        }
+        self.count_ids(&request);
         self.in_flight.push_back(request);
     }
 
@@ -158,14 +201,8 @@ impl Client {
     /// All events of the current command are in; the request that it was.
     pub(super) fn finish_request(&mut self) -> Option<Request> {
         let request = self.current.take()?;
-        for id in request.client_order_ids() {
-            if let Some(count) = self.client_ids.get_mut(&id) {
-                *count -= 1;
-                if *count == 0 {
-                    self.client_ids.remove(&id);
-                }
-            }
-        }
+        self.uncount_ids(&request);
+        self.may_release = !self.parked.is_empty();
         self.effect_came(request.sequence);
         Some(request)
     }

@@ -3,6 +3,8 @@
 //! What is to happen is in the session store from the Logon on, so that a process that was killed does it after its
 //! restart.
 
+use protocol::AccountId;
+
 use super::{CommandPort, Gateway};
 use crate::config::DisconnectPolicy;
 use crate::fix::{Message, tags};
@@ -73,7 +75,8 @@ impl Gateway {
     /// A session has logged on: what was to be cancelled stays.
     pub(super) fn on_logged_on(&mut self, client: usize, policy: DisconnectPolicy) {
         // Where no orders are entered there are none to cancel: those of the account are the order port's.
-        let policy = if self.config.order_entry { policy } else { DisconnectPolicy::default() };
+        let has_orders = self.config.order_entry && self.config.users[client].account != AccountId::WORLD;
+        let policy = if has_orders { policy } else { DisconnectPolicy::default() };
         self.clients[client].on_disconnect = CancelOnDisconnect { policy, due_ns: None };
         self.store.cancels_after_ns_is(client, policy.on_drop.then_some(policy.grace_ns));
     }
@@ -96,7 +99,7 @@ impl Gateway {
 
     /// The session's orders go now, whatever its policy: it was sending too much.
     pub(super) fn cancel_at_once(&mut self, client: usize, now_ns: u64) {
-        if !self.config.order_entry {
+        if !self.config.order_entry || self.config.users[client].account == AccountId::WORLD {
             return;
         }
         self.clients[client].on_disconnect.due_ns = Some(now_ns);

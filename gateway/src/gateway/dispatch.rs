@@ -28,6 +28,8 @@ pub(crate) enum Route {
     User,
     /// Market data and reference data.
     Market,
+    /// ApplicationMessageRequest: a replay of drop copies.
+    ReplayCopies,
 }
 
 /// All of them, the frequent ones first.
@@ -48,6 +50,7 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"c", Route::Market),
     (b"e", Route::Market),
     (b"g", Route::Market),
+    (b"BW", Route::ReplayCopies),
 ];
 
 /// What deals with messages of this type; `None` if they are not served.

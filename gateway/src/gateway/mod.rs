@@ -10,9 +10,11 @@ mod activity;
 mod client;
 mod disconnect;
 pub(crate) mod dispatch;
+mod drop_copy;
 mod logon;
 mod market_data;
 mod mass_cancel;
+mod opening;
 mod order_cancel;
 mod order_entry;
 mod order_list;
@@ -24,19 +26,21 @@ use std::io;
 use std::net::IpAddr;
 
 use machine::{Record, Source};
-use protocol::AccountId;
 
-use crate::access::{Attempt, ChangedPasswords, InlineVerifier, Lockout, PasswordHash, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, Lockout, PasswordHash, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
+use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::market::Market;
-use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
-use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Session, Verdict};
+use crate::orders::{Asked, Orders, Report};
+use crate::rebuild::Origin;
+use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Verdict};
 use crate::store::{Store, StoreError};
 use crate::transport::Security;
 use activity::Activity;
 use client::Client;
 use disconnect::Ending;
+use drop_copy::DropCopies;
 use user_request::PendingChange;
 
 /// Where commands go: a ring to the sequencer.
@@ -141,6 +145,9 @@ enum Flow {
     Stalled,
 }
 
+/// What a report is made of: its event, and what a reject's event does not say of the request.
+type MadeOf<'a> = (Origin, Option<&'a Asked>);
+
 /// The gateway. See the module's documentation.
 pub struct Gateway {
     config: GatewayConfig,
@@ -154,8 +161,15 @@ pub struct Gateway {
     counters: GatewayCounters,
     /// Numbers the reports that have no event.
     local_reports: u64,
-    /// Sequence of the last command whose events have all been folded.
+    /// Sequence of the last command whose events have all been folded, and its time.
     applied: u64,
+    applied_ns: u64,
+    /// Last sequence of the journal, as far as known.
+    journal_end: u64,
+    owners: Owners,
+    drop_copies: DropCopies,
+    /// Whether there is an event journal to make reports from.
+    rebuilds: bool,
     /// Sequence and next index of the command whose events are coming in.
     current: Option<(u64, u32)>,
     shutting_down: bool,
@@ -175,77 +189,6 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Checks the configuration and opens the session store. Passwords are checked on the caller's thread.
-    ///
-    /// # Errors
-    /// [`GatewayError`]
-    pub fn open(config: GatewayConfig) -> Result<Self, GatewayError> {
-        Self::open_with(config, Box::new(InlineVerifier::default()))
-    }
-
-    /// The same; passwords are checked by `verifier`.
-    ///
-    /// # Errors
-    /// [`GatewayError`]
-    pub fn open_with(mut config: GatewayConfig, verifier: Box<dyn Verifier>) -> Result<Self, GatewayError> {
-        config.validate()?;
-        let configured_passwords = config.users.iter().map(|user| user.password.clone()).collect();
-        let changed_passwords = config.passwords_path.as_deref().map(ChangedPasswords::open).transpose()?;
-        if let Some(changed) = &changed_passwords {
-            for user in &mut config.users {
-                let name = &user.sender_comp_id;
-                user.password = user.password.as_ref().map(|password| changed.current(name, password));
-            }
-        }
-        let names: Vec<&str> = config.users.iter().map(|user| user.sender_comp_id.as_str()).collect();
-        let limits = &config.limits;
-        let store = Store::open(
-            &config.store_path,
-            config.gateway,
-            &names,
-            limits.resend_messages,
-            limits.store_bytes,
-        )?;
-        let accounts: Vec<AccountId> = config.users.iter().map(|user| user.account).collect();
-        let sessions = config.users.iter().enumerate();
-        let clients = sessions
-            .map(|(index, user)| {
-                let (ours, theirs) = (&config.target_comp_id, &user.sender_comp_id);
-                let session = Session::new(index, ours, theirs, &user.session, limits, &store);
-                let firm = user.access.firm.as_ref();
-                let firm = firm.and_then(|firm| config.firms.keys().position(|name| name == firm));
-                Client::new(session, Throttle::new(&user.access.throttle), firm)
-            })
-            .collect();
-        let by_comp_id =
-            names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
-        Ok(Self {
-            clients,
-            by_comp_id,
-            orders: Orders::new(&accounts, limits.done_orders),
-            market: config.market.clone().map(Market::new),
-            store,
-            links: Vec::new(),
-            index: FieldIndex::new(),
-            counters: GatewayCounters::default(),
-            local_reports: 0,
-            applied: 0,
-            current: None,
-            shutting_down: false,
-            now_ns: 0,
-            verifier,
-            next_ticket: 0,
-            lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
-            attempts: Vec::new(),
-            firms: config.firms.values().map(Throttle::new).collect(),
-            configured_passwords,
-            changed_passwords,
-            changes: Vec::new(),
-            activity: Activity::default(),
-            config,
-        })
-    }
-
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &GatewayConfig {
@@ -270,9 +213,9 @@ impl Gateway {
         self.applied
     }
 
-    /// Folds one event, live or recovered, and writes its reports. At start-up the recovered events come first, from
-    /// the journal's first to its last: those that the store has seen rebuild the orders only, later ones give the
-    /// reports that the last process did not get to write.
+    /// Folds one event, live or recovered, and writes its reports. At start-up the recovered events come first, those
+    /// after [`Gateway::applied_sequence`] up to the journal's last: those that the store has seen rebuild the orders
+    /// only, later ones give the reports that the last process did not get to write.
     ///
     /// # Errors
     /// When the store cannot be written; the gateway must stop then.
@@ -293,6 +236,8 @@ impl Gateway {
         if event.is_last_event() {
             self.current = None;
             self.applied = header.sequence;
+            self.applied_ns = header.timestamp_ns;
+            self.journal_end = self.journal_end.max(header.sequence);
             if let Some(client) = self.client_of(header.source) {
                 self.activity.clients.insert(client);
                 if let Some(request) = self.clients[client].finish_request() {
@@ -319,8 +264,11 @@ impl Gateway {
         let asked = client.and_then(|client| self.clients[client].asked(event));
         let reports = self.orders.apply(event, index, asked.as_ref());
         if header.sequence > self.store.applied() {
-            for report in reports.iter().flatten() {
-                self.write_report(report, now_ns);
+            for (part, report) in reports.iter().enumerate() {
+                let Some(report) = report else { continue };
+                let sequence = header.sequence;
+                let origin = Origin { sequence, index, part: part as u8, copy: false, replayed: false };
+                self.write_report(report, (origin, asked.as_ref()), now_ns);
             }
         }
     }
@@ -331,7 +279,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError`]
     pub fn finish_recovery(&mut self) -> Result<(), GatewayError> {
-        let (stored, journal) = (self.store.applied(), self.applied);
+        let (stored, journal) = (self.store.applied(), self.journal_end);
         // A gateway without orders has no reports that events must not give again.
         if self.config.order_entry && stored > journal {
             return Err(GatewayError::AheadOfJournal { stored, journal });
@@ -340,35 +288,31 @@ impl Gateway {
         Ok(())
     }
 
+    /// What the operator may want to read, since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.store.take_notes()
+    }
+
+    /// The session store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     fn client_of(&self, source: Source) -> Option<usize> {
         let client = usize::from(source.session).checked_sub(1)?;
         (source.gateway == self.config.gateway && client < self.clients.len()).then_some(client)
     }
 
-    fn write_report(&mut self, report: &Report, now_ns: u64) {
+    fn write_report(&mut self, report: &Report, made_of: MadeOf<'_>, now_ns: u64) {
         self.counters.reports += 1;
         self.activity.clients.insert(report.session());
         let session = &mut self.clients[report.session()].session;
-        let catalog = &self.orders.catalog;
-        let special = match report {
-            Report::Execution(body) => self.orders.special(&body.order),
-            _ => None,
-        };
-        match report {
-            Report::Execution(body) => session.send_application(b"8", now_ns, &mut self.store, |writer| {
-                write_execution(writer, catalog, special, body, StatusAnswer::default());
-            }),
-            Report::MassCancel(body) => {
-                session.send_application(b"r", now_ns, &mut self.store, |writer| {
-                    write_mass_cancel(writer, catalog, body);
-                });
-            }
-            Report::CancelReject(body) => {
-                session.send_application(b"9", now_ns, &mut self.store, |writer| {
-                    write_cancel_reject(writer, body)
-                });
-            }
-        }
+        let orders = &self.orders;
+        session.send_report(message_type(report), now_ns, &mut self.store, made_of, |writer| {
+            write_report(writer, orders, report, None);
+        });
+        self.write_copies(report, made_of, now_ns);
     }
 
     /// Makes everything so far survive the process. `false` when events of a command are still to come: then nothing
@@ -492,6 +436,7 @@ impl Gateway {
         }
         self.clients[client].link = None;
         self.activity.clients.insert(client);
+        self.drop_copies.forget(client);
         self.link(link).wire.append(&mut wire);
     }
 

@@ -1,5 +1,7 @@
 //! Cancels and replaces of single orders, and finding the order that a request means.
 
+use std::collections::VecDeque;
+
 use protocol::{ClientOrderId, OrderId};
 
 use super::order_entry::DISK_FULL;
@@ -105,11 +107,11 @@ impl Gateway {
     /// A cancel or replace whose order has no acknowledgement yet waits for it. `false` when as many wait as may: then the
     /// message is not received yet, and its socket is not read until some have gone on.
     fn park(&mut self, client: usize, request: Request) -> bool {
-        if self.clients[client].parked.len() >= self.config.limits.parked_requests {
+        if self.clients[client].parked_count() >= self.config.limits.parked_requests {
             return false;
         }
         self.clients[client].await_effect(request.sequence);
-        self.clients[client].parked.push_back(request);
+        self.clients[client].park(request);
         true
     }
 
@@ -134,10 +136,12 @@ impl Gateway {
 
     /// Sends the parked requests whose order is known now, and rejects those whose order never came to be.
     pub(super) fn release_parked(&mut self, client: usize, now_ns: u64, port: &mut dyn CommandPort) {
-        let mut left = self.clients[client].parked.len();
-        while left > 0 {
-            left -= 1;
-            let Some(request) = self.clients[client].parked.pop_front() else { return };
+        let mut parked = self.clients[client].take_parked();
+        if parked.is_empty() {
+            return;
+        }
+        let (mut waiting, mut full) = (VecDeque::new(), false);
+        while let Some(request) = parked.pop_front() {
             let original = request.original_client_order_id;
             let outcome = match self.locate(client, None, Some(original)) {
                 Located::InFlight => None,
@@ -151,19 +155,24 @@ impl Gateway {
                 }
             };
             match outcome {
-                None => self.clients[client].parked.push_back(request),
+                None => waiting.push_back(request),
                 Some((order, Err(refusal))) => {
                     self.refuse_parked(client, &request, order.as_ref(), refusal, now_ns);
                     self.clients[client].effect_came(request.sequence);
+                    self.clients[client].unpark(&request);
                 }
                 Some((_, Ok(fitted))) => {
                     if !self.send(client, fitted, false, port) {
-                        self.clients[client].parked.push_front(request);
-                        return;
+                        full = true;
+                        waiting.push_back(request);
+                        break;
                     }
+                    self.clients[client].unpark(&request);
                 }
             }
         }
+        waiting.append(&mut parked);
+        self.clients[client].put_back_parked(waiting, full);
     }
 }
 

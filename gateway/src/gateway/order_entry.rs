@@ -68,6 +68,7 @@ impl Gateway {
                     Some(Route::Positions) => self.on_positions_request(client, message, now_ns),
                     Some(Route::Collateral) => self.on_collateral_inquiry(client, message, now_ns),
                     Some(Route::User) => self.on_user_request(client, message, now_ns),
+                    Some(Route::ReplayCopies) => self.on_application_request(client, message, now_ns),
                     _ => {}
                 }
                 true

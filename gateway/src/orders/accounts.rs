@@ -24,8 +24,8 @@ pub struct Balance {
 /// Money and positions of one session's account, in the order in which they came about.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Holdings {
-    balances: Vec<(AssetId, AmountMinor)>,
-    positions: Vec<(InstrumentId, QuantityLots)>,
+    pub(super) balances: Vec<(AssetId, AmountMinor)>,
+    pub(super) positions: Vec<(InstrumentId, QuantityLots)>,
 }
 
 fn entry<K: PartialEq + Copy>(all: &mut Vec<(K, i64)>, key: K) -> &mut i64 {
@@ -51,7 +51,7 @@ impl Holdings {
 #[derive(Default)]
 pub(crate) struct Accounts {
     /// By id.
-    instruments: Vec<Option<CreateInstrument>>,
+    pub(super) instruments: Vec<Option<CreateInstrument>>,
     /// By session.
     pub(super) holdings: Vec<Holdings>,
 }

@@ -130,9 +130,9 @@ fn fits(unit: Decimal, highest: i64) -> bool {
 /// Everything that events have said about assets and instruments.
 #[derive(Default)]
 pub struct Catalog {
-    assets: HashMap<AssetId, Asset>,
-    instruments: HashMap<InstrumentId, Instrument>,
-    by_symbol: HashMap<Vec<u8>, InstrumentId>,
+    pub(super) assets: HashMap<AssetId, Asset>,
+    pub(super) instruments: HashMap<InstrumentId, Instrument>,
+    pub(super) by_symbol: HashMap<Vec<u8>, InstrumentId>,
 }
 
 impl Catalog {

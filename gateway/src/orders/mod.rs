@@ -14,6 +14,7 @@ mod refusal;
 mod replace;
 mod report;
 mod request;
+mod saved;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use report::{
 };
 pub(crate) use request::{Asked, Extra, Request, Trader, parse_cancel, parse_new, parse_replace};
 
+use foldhash::fast::RandomState;
 use protocol::{
     AccountId, ClientOrderId, InstrumentId, MassCancelAccepted, OrderId, OrderTerms, PriceTicks, QuantityLots,
 };
@@ -158,7 +160,7 @@ pub struct Orders {
     accounts: Accounts,
     by_id: HashMap<OrderId, Order>,
     special: HashMap<OrderId, Special>,
-    by_client_id: HashMap<(u16, ClientOrderId), OrderId>,
+    by_client_id: HashMap<(u16, ClientOrderId), OrderId, RandomState>,
     /// Ended orders, oldest first.
     done: VecDeque<OrderId>,
     /// Client order ids, oldest first.
@@ -174,19 +176,22 @@ pub struct Orders {
 pub type Reports = [Option<Report>; 2];
 
 impl Orders {
-    /// An empty projection for these accounts (position: the session's index).
+    /// An empty projection for these accounts (position: the session's index). It has room for `done_limit` orders of each kind, live
+    /// and ended: a table that grows moves all that it holds, and every client would wait for that.
     #[must_use]
     pub fn new(accounts: &[AccountId], done_limit: usize) -> Self {
         let sessions = accounts.iter().enumerate().map(|(index, account)| (*account, index as u16));
+        // A session that only listens has none.
+        let sessions = sessions.filter(|(account, _)| *account != AccountId::WORLD);
         Self {
             catalog: Catalog::default(),
             session_of: sessions.collect(),
             accounts: Accounts::new(accounts.len()),
-            by_id: HashMap::new(),
+            by_id: HashMap::with_capacity(2 * done_limit),
             special: HashMap::new(),
-            by_client_id: HashMap::new(),
-            done: VecDeque::new(),
-            client_ids: VecDeque::new(),
+            by_client_id: HashMap::with_capacity_and_hasher(2 * done_limit, RandomState::default()),
+            done: VecDeque::with_capacity(done_limit + 1),
+            client_ids: VecDeque::with_capacity(2 * done_limit + 1),
             trades: VecDeque::new(),
             mass_cancels: Vec::new(),
             done_limit,

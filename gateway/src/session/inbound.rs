@@ -3,7 +3,7 @@
 use std::io;
 
 use super::logon::has_good_time;
-use super::resend::MAX_OPEN_RANGES;
+use super::resend::{MAX_OPEN_RANGES, Range};
 use super::{CLIENT_LOGGED_OUT, LOGGED_OUT, Phase, Session, Verdict};
 use crate::dictionary::{Checker, Problem, SessionRejectReason as Reason};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
@@ -216,7 +216,7 @@ impl Session {
             return Ok(Verdict::Handled);
         }
         if begin <= last {
-            self.resends.push_back((begin, last));
+            self.resends.push_back(Range::new(begin, last));
         }
         self.pump_resends(now_ns, store)?;
         Ok(Verdict::Handled)

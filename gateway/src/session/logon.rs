@@ -1,5 +1,6 @@
 //! The Logon of a client whose identity is known.
 
+use super::resend::Range;
 use super::{Phase, Session, Verdict, precision_of};
 use crate::dictionary::{Checker, TagRef};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
@@ -20,6 +21,7 @@ impl Session {
         assert!(!self.is_connected(), "a connected session takes no second client");
         self.wire.clear();
         self.last_received_ns = now_ns;
+        store.stop_resend(self.index);
         if let Err((text, reason)) = self.take_version(message, store) {
             // Without an application version there are no words to answer in: QuickFIX hangs up, too.
             if !text.is_empty() {
@@ -70,7 +72,7 @@ impl Session {
         }
         if let Some(theirs) = theirs.filter(|&theirs| theirs < logon) {
             // Up to this Logon, so that the client's count is right whether it has counted the Logon or not.
-            self.resends.push_back((theirs, logon));
+            self.resends.push_back(Range::new(theirs, logon));
         }
     }
 

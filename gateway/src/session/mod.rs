@@ -141,8 +141,8 @@ pub struct Session {
     gap_to: u64,
     /// Messages received ahead of a gap.
     queue: BTreeMap<u64, Vec<u8>>,
-    /// Ranges that the client has asked for and not got yet: next and last.
-    resends: VecDeque<(u64, u64)>,
+    /// Ranges that the client has asked for and not got yet.
+    resends: VecDeque<resend::Range>,
     /// How often both sequences have started anew.
     resets: u64,
     wire: Vec<u8>,

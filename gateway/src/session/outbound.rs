@@ -3,7 +3,9 @@
 use super::{Identity, Phase, Session};
 use crate::dictionary::{Problem, SessionRejectReason, TagRef};
 use crate::fix::{Message, MessageWriter, Version, format_utc, tags};
-use crate::store::Store;
+use crate::orders::Asked;
+use crate::rebuild::Origin;
+use crate::store::{Sent, Store};
 
 /// Pairs of routing fields: a reject goes back the way that the message came (FIX 4.4 volume 2, routing).
 /// From, to; in the order in which they are written.
@@ -68,7 +70,36 @@ impl Session {
         self.last_sent_ns = now_ns;
     }
 
-    /// Sends an application message. It is stored whether a client is connected or not, and can be asked for again.
+    /// Sends a report. Whether a client is connected or not, the store keeps what it was made of, and it can be asked
+    /// for again. `asked` is what a reject's event does not say.
+    pub(crate) fn send_report(
+        &mut self,
+        message_type: &[u8],
+        now_ns: u64,
+        store: &mut Store,
+        (origin, asked): (Origin, Option<&Asked>),
+        body: impl FnOnce(&mut MessageWriter<'_>),
+    ) {
+        let number = store.next_out(self.index);
+        let connected = self.is_connected();
+        self.scratch.clear();
+        let buffer = if connected { &mut self.wire } else { &mut self.scratch };
+        let start = buffer.len();
+        let mut writer = self.identity.begin(buffer, message_type);
+        self.identity.write_header(&mut writer, number, now_ns);
+        let place = writer.place();
+        body(&mut writer);
+        let checksum = crc32c::crc32c(writer.since(place));
+        writer.finish();
+        let sent = Sent { origin, version: self.identity.version, time_ns: now_ns, checksum };
+        store.report(self.index, number, &sent, asked, &buffer[start..]);
+        if connected {
+            self.last_sent_ns = now_ns;
+        }
+    }
+
+    /// Sends an application message that no event stands behind. The store keeps it whether a client is connected or
+    /// not, and it can be asked for again.
     pub fn send_application(
         &mut self,
         message_type: &[u8],

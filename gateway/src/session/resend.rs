@@ -3,46 +3,89 @@
 use std::io;
 
 use super::Session;
-use crate::fix::{format_utc, tags};
-use crate::store::Store;
+use crate::fix::{Message, format_utc, tags};
+use crate::rebuild::Resent;
+use crate::store::{Again, Store};
 
 /// A resend pauses while this many bytes wait to be sent, or a quarter of what may wait, if that is less.
 pub(super) const PAUSE_AT_BYTES: usize = 256 * 1024;
 /// Ranges asked for and not answered yet; more would only repeat each other.
 pub(super) const MAX_OPEN_RANGES: usize = 16;
 
+/// Numbers that the client has asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    /// The first one that has not been answered, by a message or a gap fill.
+    unanswered: u64,
+    /// The first one that has not been looked at.
+    next: u64,
+    /// The last one.
+    last: u64,
+}
+
+impl Range {
+    pub(super) fn new(begin: u64, last: u64) -> Self {
+        Self { unanswered: begin, next: begin, last }
+    }
+}
+
 impl Session {
     /// Goes on with what the client has asked for.
     pub(super) fn pump_resends(&mut self, now_ns: u64, store: &mut Store) -> io::Result<()> {
         while self.wire.len() < self.resend_pause_bytes {
-            let Some(&(next, last)) = self.resends.front() else { return Ok(()) };
-            if next > last {
-                self.resends.pop_front();
-                continue;
-            }
-            let mut stored = std::mem::take(&mut self.scratch);
-            let found = store.read_from(self.index, next, &mut stored);
-            let after = match found? {
-                Some(sequence) if sequence <= last => {
-                    if sequence > next {
-                        self.send_gap_fill(next, sequence, now_ns);
-                    }
-                    if !self.send_again(&stored, sequence, now_ns) {
-                        self.send_gap_fill(sequence, sequence + 1, now_ns);
-                    }
-                    sequence + 1
+            let Some(&range) = self.resends.front() else { return Ok(()) };
+            let mut kept = std::mem::take(&mut self.scratch);
+            let again = store.read_again(self.index, (range.next, range.last), &mut kept);
+            let after = match again? {
+                Again::NotYet => {
+                    self.scratch = kept;
+                    return Ok(());
                 }
-                _ => {
-                    self.send_gap_fill(next, last + 1, now_ns);
-                    last + 1
+                Again::Kept(number) if self.can_read(&kept) => {
+                    self.fill_gap(range.unanswered, number, now_ns);
+                    self.send_kept(&kept, number, now_ns);
+                    Some(number)
+                }
+                Again::Made(made) if self.speaks(&made) => {
+                    self.fill_gap(range.unanswered, made.number, now_ns);
+                    self.send_made(&made, now_ns, store);
+                    Some(made.number)
+                }
+                Again::Kept(number) | Again::Lost(number) | Again::Made(Resent { number, .. }) => {
+                    self.resends[0].next = number + 1;
+                    None
+                }
+                Again::End => {
+                    self.fill_gap(range.unanswered, range.last + 1, now_ns);
+                    Some(range.last)
                 }
             };
-            self.scratch = stored;
-            if let Some(range) = self.resends.front_mut() {
-                range.0 = after;
+            self.scratch = kept;
+            if let Some(answered) = after {
+                self.resends[0].next = answered + 1;
+                self.resends[0].unanswered = answered + 1;
             }
+            self.resends.pop_front_if(|range| range.unanswered > range.last);
         }
         Ok(())
+    }
+
+    /// SequenceReset-GapFill, if there is a gap.
+    fn fill_gap(&mut self, from: u64, next: u64, now_ns: u64) {
+        if next > from {
+            self.send_gap_fill(from, next, now_ns);
+        }
+    }
+
+    /// Whether the client can read what was sent to it in the version that it spoke then.
+    fn can_read(&mut self, kept: &[u8]) -> bool {
+        let message = self.resend_index.parse(kept).expect("the store keeps what we built");
+        message.get(tags::BEGIN_STRING) == Some(self.identity.version.begin_string())
+    }
+
+    /// The same of a message that was made again; `false` also if it could not be made.
+    fn speaks(&self, made: &Resent) -> bool {
+        made.body.is_some() && made.sent.version.begin_string() == self.identity.version.begin_string()
     }
 
     /// SequenceReset-GapFill in place of the administrative messages from `sequence` up to before `next`.
@@ -56,27 +99,37 @@ impl Session {
         self.last_sent_ns = now_ns;
     }
 
-    /// A stored message with PossDupFlag and its first SendingTime. `false` if it is of another version than the
-    /// session speaks now: the client could not read it.
-    fn send_again(&mut self, stored: &[u8], sequence: u64, now_ns: u64) -> bool {
-        let message = self.resend_index.parse(stored).expect("the store keeps what we built");
-        if message.get(tags::BEGIN_STRING) != Some(self.identity.version.begin_string()) {
-            return false;
-        }
+    /// A message as it was kept, with PossDupFlag and its first SendingTime.
+    fn send_kept(&mut self, kept: &[u8], sequence: u64, now_ns: u64) {
+        let message = self.resend_index.parse(kept).expect("the store keeps what we built");
         let mut writer = self.identity.begin(&mut self.wire, message.message_type());
         let original_time = message.get(tags::SENDING_TIME).unwrap_or_default();
         self.identity.write_header_again(&mut writer, sequence, Some(original_time), now_ns);
-        let header =
-            message.fields().iter().take_while(|field| field.tag != tags::TARGET_COMP_ID).count() + 1;
-        let processed = message.fields().get(header).map(|field| field.tag);
-        let last = if processed == Some(tags::LAST_MSG_SEQ_NUM_PROCESSED) {
-            processed
-        } else {
-            Some(tags::TARGET_COMP_ID)
-        };
-        writer.raw(message.body_after(last.unwrap_or_default()));
+        writer.raw(body_of(&message));
         writer.finish();
         self.last_sent_ns = now_ns;
-        true
     }
+
+    /// The same for a message that was made again.
+    fn send_made(&mut self, made: &Resent, now_ns: u64, store: &mut Store) {
+        let Some((message_type, body)) = &made.body else { return };
+        if crc32c::crc32c(body) != made.sent.checksum {
+            // Better this than nothing: another version of this program may have had other words for it.
+            store.made_differently(self.index, made.number);
+        }
+        let original_time = format_utc(made.sent.time_ns, self.identity.precision);
+        let mut writer = self.identity.begin(&mut self.wire, message_type);
+        self.identity.write_header_again(&mut writer, made.number, Some(&original_time), now_ns);
+        writer.raw(body);
+        writer.finish();
+        self.last_sent_ns = now_ns;
+    }
+}
+
+/// The fields behind the header that we write.
+fn body_of<'m>(message: &Message<'m>) -> &'m [u8] {
+    let header = message.fields().iter().take_while(|field| field.tag != tags::TARGET_COMP_ID).count() + 1;
+    let processed = message.fields().get(header).map(|field| field.tag);
+    let last = processed.filter(|&tag| tag == tags::LAST_MSG_SEQ_NUM_PROCESSED);
+    message.body_after(last.unwrap_or(tags::TARGET_COMP_ID))
 }

@@ -1,4 +1,4 @@
-//! Session state that survives the process: sequence numbers, messages for resends, and the last applied event.
+//! Session state that survives the process: sequence numbers, what reports were made of, and the last applied event.
 //!
 //! One append-only file per gateway. What happens in one duty cycle is collected in memory and written with one
 //! `write` that ends in a *commit* entry, before any of the cycle's bytes go to a socket; so the numbers and messages
@@ -7,23 +7,48 @@
 //! event whose messages are in the file: events after it give their messages again, those up to it never, so each
 //! report gets its number once.
 //!
+//! Messages are not stored twice: a report is an entry of 40 bytes that names its event, and a resend makes it again
+//! from the event journal ([`crate::rebuild`]). Only messages that no event stands behind keep their bytes. The newest
+//! reports are also in memory, in a ring of fixed size, which answers most resends. Without an event journal to read
+//! (see [`crate::GatewayConfig::events_path`]) all messages keep their bytes.
+//!
 //! The kernel holds what was written: the state survives the process, not the machine losing power. After that, a
 //! client's numbers may be ahead of ours, and it must log on with ResetSeqNumFlag (141=Y); its orders are in the
 //! journal all the same.
 //!
-//! The file starts with `RIALTOFX`, version (u32) and gateway (u32), little-endian, then entries:
+//! The file starts with `RIALTOFX`, format (u32) and gateway (u32), little-endian, then entries:
 //!
 //! ```text
-//!  0        4        8                16       18     19       24
-//!  ├────────┼────────┼────────────────┼────────┼──────┼────────┼──────────┤
-//!  │ crc32c │ length │ number         │session │ kind │ zero   │ body ... │
-//!  └────────┴────────┴────────────────┴────────┴──────┴────────┴──────────┘
+//!  0        4         6      7        8                16
+//!  ├────────┼─────────┼──────┼────────┼────────────────┼──────────┤
+//!  │ crc32c │ session │ kind │ detail │ number         │ body ... │
+//!  └────────┴─────────┴──────┴────────┴────────────────┴──────────┘
 //! ```
 //!
-//! The checksum covers everything after it. `length` is the body's. Kinds: see [`EntryKind`]. A file that has grown
-//! beyond its limit, or is mostly garbage when opened, is rewritten beside itself and renamed.
+//! The checksum covers everything after it. Kinds: see [`EntryKind`]. A text in a body has its length (u32) before it.
+//! The body of a report is
+//!
+//! ```text
+//!  16               24               32       36          40
+//!  ├────────────────┼────────────────┼────────┼───────────┤
+//!  │ event sequence │ SendingTime ns │ place  │ crc32c of │ a text follows in answers only
+//!  │                │                │        │ the body  │
+//!  └────────────────┴────────────────┴────────┴───────────┘
+//! ```
+//!
+//! where `place` is that of the event among its command's events, its highest bit says that it was sent for a replay,
+//! and `detail` is the version (3 bits), which of the event's reports it is (4 bits), and whether it is a drop copy.
+//!
+//! A file that has grown beyond its limit (`store_bytes`, 1 GiB) and is more than half garbage, or is mostly garbage when
+//! opened, is rewritten beside itself and renamed. So is one of format 1, which kept the bytes of all messages. Garbage is
+//! what a reset of the sequences has ended, reports beyond the newest `resend_messages` of a session, and messages with
+//! bytes beyond the newest `kept_bytes` of a session; numbers and commits of the past are garbage, too. So the file is at
+//! most the larger of `store_bytes` and twice what all sessions may keep, and one duty cycle more.
 
+mod again;
 mod entry;
+mod old;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +59,18 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::fix::Version;
-use entry::{ENTRY_HEADER, EntryKind, FILE_HEADER, Scan, file_header, push_entry};
+use crate::orders::Asked;
+use crate::rebuild::{Rebuilder, Replayed};
+pub(crate) use again::Again;
+use again::Question;
+pub(crate) use entry::Sent;
+use entry::{EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_text};
+use recent::{Place, Recent};
+
+/// The format that is written.
+const FORMAT: u8 = 2;
+/// An advance of the last applied event by so many commands is written even if there is nothing else to write.
+const FORCE_COMMIT: u64 = 1 << 16;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +84,23 @@ pub enum StoreError {
         source: io::Error,
     },
     /// Another file, another version or another gateway's.
-    #[error(
-        "{path} is not the session store of gateway {gateway} in format 1: move it away or correct the path"
-    )]
+    #[error("{path} is not the session store of gateway {gateway}: move it away or correct the path")]
     NotAStore {
         /// Which file.
         path: PathBuf,
         /// The gateway that tried.
         gateway: u16,
+    },
+    /// A store that a later version of this program has written.
+    #[error(
+        "session store {path} is of format {found}, this program knows 1 and 2: start the version that wrote it, or \
+         move it away and have all clients log on with ResetSeqNumFlag (141=Y)"
+    )]
+    LaterFormat {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u8,
     },
     /// Damage with committed entries after it.
     #[error(
@@ -70,11 +115,17 @@ pub enum StoreError {
     },
 }
 
+/// Where a message of a session is.
 #[derive(Clone, Copy)]
 struct Stored {
-    sequence: u64,
+    /// Its MsgSeqNum.
+    number: u64,
+    /// Of its entry, in the file.
     offset: u64,
+    /// Bytes of its entry; 0 if it has been forgotten.
     length: u32,
+    /// Where in the ring of the newest reports it may be.
+    recent: Place,
 }
 
 /// What is stored of one session.
@@ -83,9 +134,13 @@ struct SessionState {
     next_out: u64,
     next_in: u64,
     messages: VecDeque<Stored>,
+    /// Numbers of those that keep their bytes, and how many bytes that are.
+    kept: VecDeque<u64>,
+    kept_bytes: u64,
     version: Option<Version>,
     began_ns: u64,
     cancels_after_ns: Option<u64>,
+    asked: Question,
 }
 
 impl SessionState {
@@ -95,17 +150,51 @@ impl SessionState {
             next_out: 1,
             next_in: 1,
             messages: VecDeque::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
             version: None,
             began_ns: 0,
             cancels_after_ns: None,
+            asked: Question::default(),
         }
     }
 
-    fn reset(&mut self) {
+    /// Both sequences at 1; how many bytes of the file are of no use any more.
+    fn reset(&mut self) -> u64 {
         self.next_out = 1;
         self.next_in = 1;
+        self.asked = Question::default();
+        let unused = self.messages.iter().map(|stored| u64::from(stored.length)).sum();
         self.messages.clear();
+        self.kept.clear();
+        self.kept_bytes = 0;
+        unused
     }
+
+    /// Forgets the oldest message of those that keep their bytes; how many they were.
+    fn forget_kept(&mut self) -> u64 {
+        let Some(number) = self.kept.pop_front() else { return 0 };
+        let at = self.messages.partition_point(|stored| stored.number < number);
+        let Some(stored) = self.messages.get_mut(at).filter(|stored| stored.number == number) else {
+            return 0;
+        };
+        let bytes = u64::from(std::mem::take(&mut stored.length));
+        self.kept_bytes -= bytes;
+        bytes
+    }
+}
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreLimits {
+    /// Application messages of one session.
+    pub messages: usize,
+    /// Bytes of those of them that no event stands behind.
+    pub kept_bytes: u64,
+    /// Size at which the file is rewritten without what is no longer needed.
+    pub file_bytes: u64,
+    /// Memory for the newest reports of all sessions.
+    pub recent_bytes: usize,
 }
 
 /// The session store of one gateway. See the module's documentation.
@@ -118,10 +207,21 @@ pub struct Store {
     pending: Vec<u8>,
     sessions: Vec<SessionState>,
     applied: u64,
-    keep_messages: usize,
-    compact_at: u64,
+    limits: StoreLimits,
+    /// Bytes of the entries of messages that are kept.
+    live_bytes: u64,
     /// Bytes of a torn tail that opening cut off.
     cut_bytes: u64,
+    recent: Recent,
+    rebuilder: Option<Box<dyn Rebuilder>>,
+    next_ticket: u64,
+    /// Parts of replays that have come.
+    replayed: VecDeque<Replayed>,
+    notes: Vec<String>,
+    made_differently: u64,
+    /// Reused for what a report's entry needs.
+    asked: Vec<u8>,
+    window: Vec<u8>,
 }
 
 impl Store {
@@ -129,16 +229,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(
-        path: &Path,
-        gateway: u16,
-        names: &[&str],
-        keep_messages: usize,
-        compact_at: u64,
-    ) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, gateway: u16, names: &[&str], limits: StoreLimits) -> Result<Self, StoreError> {
         let io_error = |source| StoreError::Io { path: path.to_owned(), source };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(io_error)?;
+        let file = open_file(path).map_err(io_error)?;
         let mut store = Self {
             path: path.to_owned(),
             gateway,
@@ -147,24 +240,37 @@ impl Store {
             pending: Vec::with_capacity(1 << 16),
             sessions: Vec::new(),
             applied: 0,
-            keep_messages,
-            compact_at,
+            limits,
+            live_bytes: 0,
             cut_bytes: 0,
+            recent: Recent::new(limits.recent_bytes),
+            rebuilder: None,
+            next_ticket: 0,
+            replayed: VecDeque::new(),
+            notes: Vec::new(),
+            made_differently: 0,
+            asked: Vec::new(),
+            window: Vec::new(),
         };
         store.recover()?;
         store.adopt(names).map_err(io_error)?;
-        if store.file_length > 1 << 20 && store.live_bytes() * 2 < store.file_length {
+        if store.file_length > 1 << 20 && store.live_bytes * 2 < store.file_length {
             store.compact().map_err(io_error)?;
         }
         store.commit(store.applied, true).map_err(io_error)?;
         Ok(store)
     }
 
+    /// From now on reports are kept as the names of their events, which this one makes again.
+    pub(crate) fn rebuild_with(&mut self, rebuilder: Box<dyn Rebuilder>) {
+        self.rebuilder = Some(rebuilder);
+    }
+
     fn recover(&mut self) -> Result<(), StoreError> {
         let path = self.path.clone();
         let io_error = |source| StoreError::Io { path: path.clone(), source };
         let total = self.file.metadata().map_err(io_error)?.len();
-        let header = file_header(self.gateway);
+        let header = file_header(FORMAT, self.gateway);
         let mut found = [0; FILE_HEADER];
         let known = FILE_HEADER.min(total as usize);
         self.file.read_exact_at(&mut found[..known], 0).map_err(io_error)?;
@@ -173,6 +279,16 @@ impl Store {
             self.file.write_all_at(&header, 0).map_err(io_error)?;
             self.file_length = FILE_HEADER as u64;
             return Ok(());
+        }
+        if found == file_header(old::OLD_FORMAT, self.gateway) {
+            old::migrate(&path, &self.file, self.gateway)?;
+            self.file = open_file(&path).map_err(io_error)?;
+            self.notes
+                .push(format!("session store {} was of format 1, it is of format 2 now", path.display()));
+            return self.recover();
+        }
+        if found[8] > FORMAT && found == file_header(found[8], self.gateway) {
+            return Err(StoreError::LaterFormat { path, found: found[8] });
         }
         if found != header {
             return Err(StoreError::NotAStore { path, gateway: self.gateway });
@@ -199,31 +315,57 @@ impl Store {
         }
         let index = usize::from(entry.session);
         if entry.kind == EntryKind::Session {
-            let name = String::from_utf8_lossy(entry.body).into_owned();
+            let name = String::from_utf8_lossy(entry.text()).into_owned();
             self.sessions
                 .resize_with(self.sessions.len().max(index + 1), || SessionState::new(String::new()));
+            self.live_bytes -= self.sessions[index].reset();
             self.sessions[index] = SessionState::new(name);
             return;
         }
-        let keep = self.keep_messages;
         let Some(session) = self.sessions.get_mut(index) else { return };
         match entry.kind {
-            EntryKind::Application => {
-                let offset = entry.offset + ENTRY_HEADER as u64;
-                let length = entry.body.len() as u32;
-                session.messages.push_back(Stored { sequence: entry.number, offset, length });
-                if session.messages.len() > keep {
-                    session.messages.pop_front();
+            EntryKind::Message | EntryKind::Report | EntryKind::Answer => {
+                let place = (entry.offset, entry.bytes.len());
+                self.keep(index, entry.number, place, 0);
+                if entry.kind == EntryKind::Message {
+                    self.bound_kept(index);
                 }
-                session.next_out = entry.number + 1;
             }
             EntryKind::NextOut => session.next_out = entry.number,
             EntryKind::NextIn => session.next_in = entry.number,
-            EntryKind::Reset => session.reset(),
+            EntryKind::Reset => self.live_bytes -= session.reset(),
             EntryKind::Version => session.version = Version::ALL.get(entry.number as usize).copied(),
             EntryKind::Began => session.began_ns = entry.number,
             EntryKind::OnDisconnect => session.cancels_after_ns = entry.number.checked_sub(1),
             EntryKind::Session | EntryKind::Commit => unreachable!("handled above"),
+        }
+    }
+
+    /// A message of a session has an entry at this offset and of this length.
+    fn keep(&mut self, session: usize, number: u64, (offset, length): (u64, usize), recent: Place) {
+        let state = &mut self.sessions[session];
+        state.messages.push_back(Stored { number, offset, length: length as u32, recent });
+        state.next_out = number + 1;
+        self.live_bytes += length as u64;
+        if state.messages.len() > self.limits.messages
+            && let Some(oldest) = state.messages.pop_front()
+        {
+            self.live_bytes -= u64::from(oldest.length);
+            if state.kept.front() == Some(&oldest.number) {
+                state.kept.pop_front();
+                state.kept_bytes -= u64::from(oldest.length);
+            }
+        }
+    }
+
+    /// The newest message of a session keeps its bytes: the oldest ones that do may be too many now.
+    fn bound_kept(&mut self, session: usize) {
+        let state = &mut self.sessions[session];
+        let Some(newest) = state.messages.back() else { return };
+        state.kept.push_back(newest.number);
+        state.kept_bytes += u64::from(newest.length);
+        while state.kept_bytes > self.limits.kept_bytes {
+            self.live_bytes -= state.forget_kept();
         }
     }
 
@@ -245,44 +387,51 @@ impl Store {
         self.sessions.extend(old);
         self.write_heads();
         // Entries name sessions by index, so messages under the old indices must be written again.
-        let moved: Vec<(u16, Stored)> = self.all_messages().collect();
-        let mut body = Vec::new();
-        for session in &mut self.sessions {
-            session.messages.clear();
-        }
-        for (session, stored) in moved {
-            body.resize(stored.length as usize, 0);
-            self.file.read_exact_at(&mut body, stored.offset)?;
-            let next_out = self.sessions[usize::from(session)].next_out;
-            self.application(usize::from(session), stored.sequence, &body);
-            self.sessions[usize::from(session)].next_out = next_out;
+        let mut bytes = Vec::new();
+        for index in 0..self.sessions.len() {
+            let next_out = self.sessions[index].next_out;
+            let kept = std::mem::take(&mut self.sessions[index].kept);
+            self.sessions[index].kept_bytes = 0;
+            for stored in std::mem::take(&mut self.sessions[index].messages) {
+                if stored.length == 0 {
+                    continue;
+                }
+                self.live_bytes -= u64::from(stored.length);
+                self.read_entry(&stored, &mut bytes)?;
+                let offset = self.end();
+                entry::push_moved(&mut self.pending, &bytes, index as u16);
+                self.keep(index, stored.number, (offset, bytes.len()), 0);
+                if kept.binary_search(&stored.number).is_ok() {
+                    self.bound_kept(index);
+                }
+            }
+            self.sessions[index].next_out = next_out;
         }
         self.write_numbers();
         Ok(())
     }
 
-    fn all_messages(&self) -> impl Iterator<Item = (u16, Stored)> + '_ {
-        let sessions = self.sessions.iter().enumerate();
-        sessions
-            .flat_map(|(index, session)| session.messages.iter().map(move |stored| (index as u16, *stored)))
+    /// Where in the file the next entry will be.
+    fn end(&self) -> u64 {
+        self.file_length + self.pending.len() as u64
     }
 
     fn write_heads(&mut self) {
         for (index, session) in self.sessions.iter().enumerate() {
-            push_entry(&mut self.pending, EntryKind::Session, index as u16, 0, session.name.as_bytes());
+            push_text(&mut self.pending, EntryKind::Session, index as u16, 0, session.name.as_bytes());
         }
     }
 
     fn write_numbers(&mut self) {
         for (index, session) in self.sessions.iter().enumerate() {
-            push_entry(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out, b"");
-            push_entry(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in, b"");
-            push_entry(&mut self.pending, EntryKind::Began, index as u16, session.began_ns, b"");
+            push_number(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out);
+            push_number(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in);
+            push_number(&mut self.pending, EntryKind::Began, index as u16, session.began_ns);
             if let Some(after_ns) = session.cancels_after_ns {
-                push_entry(&mut self.pending, EntryKind::OnDisconnect, index as u16, after_ns + 1, b"");
+                push_number(&mut self.pending, EntryKind::OnDisconnect, index as u16, after_ns + 1);
             }
             if let Some(version) = session.version {
-                push_entry(&mut self.pending, EntryKind::Version, index as u16, version as u64, b"");
+                push_number(&mut self.pending, EntryKind::Version, index as u16, version as u64);
             }
         }
     }
@@ -307,7 +456,7 @@ impl Store {
 
     /// The session speaks this version from now on.
     pub fn version_is(&mut self, session: usize, version: Version) {
-        push_entry(&mut self.pending, EntryKind::Version, session as u16, version as u64, b"");
+        push_number(&mut self.pending, EntryKind::Version, session as u16, version as u64);
         self.sessions[session].version = Some(version);
     }
 
@@ -320,7 +469,7 @@ impl Store {
 
     /// The session's sequences began in the interval that started then.
     pub fn began_is(&mut self, session: usize, began_ns: u64) {
-        push_entry(&mut self.pending, EntryKind::Began, session as u16, began_ns, b"");
+        push_number(&mut self.pending, EntryKind::Began, session as u16, began_ns);
         self.sessions[session].began_ns = began_ns;
     }
 
@@ -334,7 +483,7 @@ impl Store {
     pub fn cancels_after_ns_is(&mut self, session: usize, after_ns: Option<u64>) {
         if self.sessions[session].cancels_after_ns != after_ns {
             let number = after_ns.map_or(0, |after_ns| after_ns + 1);
-            push_entry(&mut self.pending, EntryKind::OnDisconnect, session as u16, number, b"");
+            push_number(&mut self.pending, EntryKind::OnDisconnect, session as u16, number);
             self.sessions[session].cancels_after_ns = after_ns;
         }
     }
@@ -343,6 +492,12 @@ impl Store {
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// Bytes in the file.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.file_length
     }
 
     /// Bytes that the next commit will write.
@@ -357,56 +512,67 @@ impl Store {
         self.cut_bytes
     }
 
-    /// An application message with its sequence number goes out.
-    pub fn application(&mut self, session: usize, sequence: u64, message: &[u8]) {
-        let offset = self.file_length + (self.pending.len() + ENTRY_HEADER) as u64;
-        push_entry(&mut self.pending, EntryKind::Application, session as u16, sequence, message);
-        let state = &mut self.sessions[session];
-        state.messages.push_back(Stored { sequence, offset, length: message.len() as u32 });
-        if state.messages.len() > self.keep_messages {
-            state.messages.pop_front();
+    /// An application message that no event stands behind goes out.
+    pub fn application(&mut self, session: usize, number: u64, message: &[u8]) {
+        let offset = self.end();
+        push_text(&mut self.pending, EntryKind::Message, session as u16, number, message);
+        self.keep(session, number, (offset, (self.end() - offset) as usize), 0);
+        self.bound_kept(session);
+    }
+
+    /// A report goes out. `asked` is what a reject's event does not say.
+    pub(crate) fn report(
+        &mut self,
+        session: usize,
+        number: u64,
+        sent: &Sent,
+        asked: Option<&Asked>,
+        message: &[u8],
+    ) {
+        if self.rebuilder.is_none() {
+            return self.application(session, number, message);
         }
-        state.next_out = sequence + 1;
+        self.asked.clear();
+        if let Some(asked) = asked {
+            again::push_asked(asked, &mut self.asked);
+        }
+        let offset = self.end();
+        push_report(&mut self.pending, session as u16, number, sent, &self.asked);
+        let recent = self.recent.put(session as u16, number, message);
+        self.keep(session, number, (offset, (self.end() - offset) as usize), recent);
     }
 
     /// An administrative message goes out: only its number is kept, a resend fills it.
     pub fn next_out_is(&mut self, session: usize, next_out: u64) {
-        push_entry(&mut self.pending, EntryKind::NextOut, session as u16, next_out, b"");
+        push_number(&mut self.pending, EntryKind::NextOut, session as u16, next_out);
         self.sessions[session].next_out = next_out;
     }
 
     /// Everything received below `next_in` has had its effect.
     pub fn next_in_is(&mut self, session: usize, next_in: u64) {
         if self.sessions[session].next_in != next_in {
-            push_entry(&mut self.pending, EntryKind::NextIn, session as u16, next_in, b"");
+            push_number(&mut self.pending, EntryKind::NextIn, session as u16, next_in);
             self.sessions[session].next_in = next_in;
         }
     }
 
     /// Both sequences of a session start at 1 again; its messages are forgotten.
     pub fn reset(&mut self, session: usize) {
-        push_entry(&mut self.pending, EntryKind::Reset, session as u16, 0, b"");
-        self.sessions[session].reset();
+        push_number(&mut self.pending, EntryKind::Reset, session as u16, 0);
+        self.live_bytes -= self.sessions[session].reset();
     }
 
-    /// The first kept application message numbered `from` or above: its number, its text in `message`.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn read_from(&self, session: usize, from: u64, message: &mut Vec<u8>) -> io::Result<Option<u64>> {
-        let messages = &self.sessions[session].messages;
-        let at = messages.partition_point(|stored| stored.sequence < from);
-        let Some(stored) = messages.get(at) else { return Ok(None) };
-        message.clear();
+    /// The bytes of an entry that is in the file or will be.
+    fn read_entry(&self, stored: &Stored, bytes: &mut Vec<u8>) -> io::Result<()> {
         let length = stored.length as usize;
+        bytes.clear();
         if stored.offset >= self.file_length {
             let start = (stored.offset - self.file_length) as usize;
-            message.extend_from_slice(&self.pending[start..start + length]);
-        } else {
-            message.resize(length, 0);
-            self.file.read_exact_at(message, stored.offset)?;
+            bytes.extend_from_slice(&self.pending[start..start + length]);
+            return Ok(());
         }
-        Ok(Some(stored.sequence))
+        bytes.resize(length, 0);
+        self.file.read_exact_at(bytes, stored.offset)
     }
 
     /// Writes everything since the last commit, with the sequence of the last event whose messages are all in it. Only
@@ -415,22 +581,22 @@ impl Store {
     /// # Errors
     /// When the file cannot be written; the gateway must stop then.
     pub fn commit(&mut self, applied: u64, force: bool) -> io::Result<()> {
-        if self.pending.is_empty() && (!force || applied == self.applied) {
+        let far = force || applied >= self.applied + FORCE_COMMIT;
+        if self.pending.is_empty() && (!far || applied == self.applied) {
             return Ok(());
         }
         self.applied = applied;
-        push_entry(&mut self.pending, EntryKind::Commit, 0, applied, b"");
+        push_number(&mut self.pending, EntryKind::Commit, 0, applied);
         self.file.write_all_at(&self.pending, self.file_length)?;
         self.file_length += self.pending.len() as u64;
         self.pending.clear();
-        if self.file_length > self.compact_at && self.live_bytes() * 2 < self.file_length {
+        if self.file_length > self.limits.file_bytes && self.live_bytes * 2 < self.file_length {
             self.compact()?;
         }
+        if let Some(rebuilder) = &mut self.rebuilder {
+            rebuilder.committed(applied);
+        }
         Ok(())
-    }
-
-    fn live_bytes(&self) -> u64 {
-        self.all_messages().map(|(_, stored)| u64::from(stored.length) + ENTRY_HEADER as u64).sum()
     }
 
     /// Rewrites the file with what is still needed, beside it, and puts it in its place.
@@ -439,18 +605,18 @@ impl Store {
         let temporary = self.path.with_extension("rewriting");
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-        file.write_all(&file_header(self.gateway))?;
+        file.write_all(&file_header(FORMAT, self.gateway))?;
         let mut offset = FILE_HEADER as u64;
         self.write_heads();
-        let mut body = Vec::new();
+        let mut bytes = Vec::new();
         for index in 0..self.sessions.len() {
+            self.sessions[index].messages.retain(|stored| stored.length > 0);
             for at in 0..self.sessions[index].messages.len() {
                 let stored = self.sessions[index].messages[at];
-                body.resize(stored.length as usize, 0);
-                self.file.read_exact_at(&mut body, stored.offset)?;
-                let start = offset + (self.pending.len() + ENTRY_HEADER) as u64;
-                push_entry(&mut self.pending, EntryKind::Application, index as u16, stored.sequence, &body);
-                self.sessions[index].messages[at].offset = start;
+                bytes.resize(stored.length as usize, 0);
+                self.file.read_exact_at(&mut bytes, stored.offset)?;
+                self.sessions[index].messages[at].offset = offset + self.pending.len() as u64;
+                self.pending.extend_from_slice(&bytes);
                 if self.pending.len() > 1 << 20 {
                     file.write_all(&self.pending)?;
                     offset += self.pending.len() as u64;
@@ -459,7 +625,7 @@ impl Store {
             }
         }
         self.write_numbers();
-        push_entry(&mut self.pending, EntryKind::Commit, 0, self.applied, b"");
+        push_number(&mut self.pending, EntryKind::Commit, 0, self.applied);
         file.write_all(&self.pending)?;
         offset += self.pending.len() as u64;
         self.pending.clear();
@@ -469,4 +635,8 @@ impl Store {
         self.file_length = offset;
         Ok(())
     }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }

@@ -9,7 +9,7 @@ use exchange::Exchange;
 use gateway::access::PasswordHash;
 use gateway::dictionary::{Checker, Switches};
 use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis};
-use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, UserConfig};
+use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, MemoryEvents, UserConfig};
 use machine::{Body, Context, EventBuffer, Record, RecordHeader, Source, StateMachine, step};
 use protocol::{AccountId, CreateAccount, CreateAsset, CreateInstrument, Deposit, Limits, Name};
 use tempfile::TempDir;
@@ -49,6 +49,8 @@ pub struct World {
     pub port: Port,
     /// Events of all commands, as in an event journal.
     pub journal: Vec<u64>,
+    /// The same, for the gateway to read again.
+    pub events: MemoryEvents,
     pub sequence: u64,
     pub now_ns: u64,
     pub links: Links,
@@ -66,7 +68,7 @@ fn name(text: &str) -> Name {
     Name::from_text(text).unwrap()
 }
 
-fn each_record(words: &[u64], mut take: impl FnMut(Record<'_>)) {
+pub fn each_record(words: &[u64], mut take: impl FnMut(Record<'_>)) {
     let mut rest = words.as_bytes();
     while !rest.is_empty() {
         let record = Record::parse(rest).unwrap();
@@ -87,8 +89,12 @@ impl World {
         let users = vec![user("ALICE", 2), user("BOB", 3)];
         let path: PathBuf = directory.path().join("fix.sessions");
         let mut config = GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), path, users);
+        // Nothing is answered from memory, and checkpoints are many: what is read again is what was written.
+        config.limits.recent_bytes = 0;
+        config.limits.checkpoint_commands = 5;
         change(&mut config);
-        let gateway = Gateway::open(config.clone()).unwrap();
+        let events = MemoryEvents::new();
+        let gateway = Gateway::open_on(config.clone(), Box::new(events.clone())).unwrap();
         let limits = Limits { accounts: 10, orders: 1000, balances: 100, ..Limits::default() };
         let mut world = Self {
             directory,
@@ -97,6 +103,7 @@ impl World {
             exchange: Exchange::new(limits).unwrap(),
             port: Port { queue: VecDeque::new(), room: 1 << 16, disk_full: false },
             journal: Vec::new(),
+            events,
             sequence: 0,
             now_ns: START_NS,
             links: Links::default(),
@@ -154,6 +161,7 @@ impl World {
         let start = self.journal.len();
         self.journal.resize(start + events.bytes().len() / 8, 0);
         self.journal[start..].as_mut_bytes().copy_from_slice(events.bytes());
+        self.events.push(events.bytes());
         if alive {
             for record in events.records() {
                 self.gateway.on_event(record, self.now_ns).unwrap();
@@ -200,11 +208,12 @@ impl World {
         }
         self.port.queue.clear();
         self.links.0.clear();
-        self.gateway = Gateway::open(self.config.clone()).unwrap();
+        self.gateway = Gateway::open_on(self.config.clone(), Box::new(self.events.clone())).unwrap();
         let journal = std::mem::take(&mut self.journal);
         let (now_ns, gateway) = (self.now_ns, &mut self.gateway);
         each_record(&journal, |record| gateway.on_event(record, now_ns).unwrap());
         self.journal = journal;
+        self.gateway.journal_ends_at(self.sequence);
         self.gateway.finish_recovery().unwrap();
     }
 }
@@ -310,6 +319,20 @@ impl World {
         (client.version, client.next_out) = (version, next_out);
         let fields = format!("98=0|108=30|553={}|554={name}-secret|{more}", name.to_lowercase());
         let answer = self.send(&mut client, "A", &fields);
+        (client, answer)
+    }
+
+    /// The same with a number beyond what the gateway expects; the client gives up on what lies between.
+    pub fn log_on_beyond(
+        &mut self,
+        version: Version,
+        name: &str,
+        next_out: u64,
+        more: &str,
+    ) -> (Client, Vec<Received>) {
+        let (mut client, answer) = self.log_on_as(version, name, next_out, more);
+        let next = client.next_out + 1;
+        self.send(&mut client, "4", &format!("36={next}"));
         (client, answer)
     }
 

@@ -482,7 +482,8 @@ impl Checker<'_> {
         let mut checked = Vec::with_capacity(users.len());
         for it in users {
             let account = AccountId(it.account);
-            if !accounts.iter().any(|known| known.account == account) {
+            let listens = account == AccountId::WORLD;
+            if !listens && !accounts.iter().any(|known| known.account == account) {
                 let field = format!("users.{}.account", it.sender_comp_id);
                 return Err(self.invalid(field, format!("account {account} is not among [[accounts]]")));
             }

@@ -28,6 +28,8 @@ pub struct FileUser {
     /// Only to say that it is not taken.
     password: Option<String>,
     hmac_key_file: Option<PathBuf>,
+    /// Left out for a session that neither trades nor cancels.
+    #[serde(default)]
     pub account: u32,
     self_trade_prevention: Option<String>,
     #[serde(default)]
@@ -103,6 +105,10 @@ pub struct FileGateway {
     lockout_s: Option<u64>,
     output_bytes: Option<usize>,
     resend_messages: Option<usize>,
+    kept_bytes: Option<u64>,
+    store_bytes: Option<u64>,
+    recent_bytes: Option<usize>,
+    checkpoint_commands: Option<u64>,
 }
 
 impl FileGateway {
@@ -119,6 +125,10 @@ impl FileGateway {
             lockout_ns: self.lockout_s.map_or(defaults.lockout_ns, ns),
             output_bytes: self.output_bytes.unwrap_or(defaults.output_bytes),
             resend_messages: self.resend_messages.unwrap_or(defaults.resend_messages),
+            kept_bytes: self.kept_bytes.unwrap_or(defaults.kept_bytes),
+            store_bytes: self.store_bytes.unwrap_or(defaults.store_bytes),
+            recent_bytes: self.recent_bytes.unwrap_or(defaults.recent_bytes),
+            checkpoint_commands: self.checkpoint_commands.unwrap_or(defaults.checkpoint_commands),
             ..defaults
         }
     }

@@ -232,10 +232,18 @@ struct Edges {
 
 impl Edges {
     /// The last sequence that all of them have applied: later events must be shown to them. Market data is built from the
-    /// machine's state, see [`Edges::seed_market`].
+    /// machine's state, see [`Edges::seed_market`]; the binary port reads the journal itself when a client asks for what is
+    /// past.
     fn applied_sequence(&self) -> u64 {
-        let binary = self.binary.as_ref().map_or(u64::MAX, |binary| binary.gateway().applied_sequence());
-        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence()).min(binary)
+        self.known.applied_sequence().min(self.acceptor.gateway().applied_sequence())
+    }
+
+    /// The journal ends here, whether its last events had to be shown or not.
+    fn journal_ends_at(&mut self, sequence: u64) {
+        self.acceptor.journal_ends_at(sequence);
+        if let Some(binary) = &mut self.binary {
+            binary.journal_ends_at(sequence);
+        }
     }
 
     fn on_event(&mut self, event: Record<'_>, now_ns: u64) {
@@ -315,6 +323,7 @@ fn recover(
     }
     edges.seed_market(pipeline.machine())?;
     let recovered = pipeline.recovered();
+    edges.journal_ends_at(recovered.last_sequence);
     let (known, last) = (edges.known.applied_sequence(), recovered.last_sequence);
     if known > last {
         return Err(Failure::system(format!(

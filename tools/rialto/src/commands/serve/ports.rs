@@ -96,6 +96,7 @@ pub(super) fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) ->
     gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
+    gateway.events_path = Some(config.data.join(journal::EVENTS_FOLDER));
     gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
     gateway.target_comp_id.clone_from(&config.target_comp_id);
@@ -113,6 +114,7 @@ pub(super) fn market_data_config(config: &Config, limits: &Limits) -> Option<Gat
     gateway.store_path = config.data.join("fix-market-data");
     gateway.audit_path = Some(config.data.join("fix-market-data-logons.log"));
     gateway.order_entry = false;
+    gateway.events_path = None;
     gateway.market = Some(config.market_data.settings(limits));
     Some(gateway)
 }

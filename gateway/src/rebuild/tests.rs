@@ -1,0 +1,498 @@
+//! The worker on events in memory: every report of a long run, asked for in every way, is made as it was.
+
+use super::*;
+use crate::drop_copy::{Owners, message_type, write_report};
+use crate::fix::{MessageWriter, Version};
+use crate::orders::{Orders, Report};
+use checkpoint::{Checkpoints, Purpose};
+use machine::{Context, EventBuffer};
+use protocol::{
+    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, CreateInstrument, InstrumentCreated,
+    Name, OrderAccepted, OrderCanceled, OrderId, OrderReplaced, RejectReason, Rejected, Trade,
+};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use tempfile::TempDir;
+
+const ALICE: AccountId = AccountId(2);
+const BOB: AccountId = AccountId(3);
+
+fn purpose() -> Purpose {
+    Purpose { gateway: 1, accounts: vec![ALICE, BOB], done_orders: 20 }
+}
+
+fn owners() -> Owners {
+    use crate::access::PasswordHash;
+    use crate::{GatewayConfig, UserConfig};
+    let hash = PasswordHash::create(b"secret", 8, 1).unwrap();
+    let users = [("ALICE", ALICE), ("BOB", BOB)];
+    let users = users.map(|(name, account)| {
+        let mut user = UserConfig::new(name, "u", hash.clone(), account);
+        user.access.firm = Some("FIRM".to_owned());
+        user
+    });
+    Owners::of(&GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), "x".into(), users.into()))
+}
+
+/// A report as it was sent first.
+struct First {
+    sent: Sent,
+    session: usize,
+    asked: Option<Asked>,
+    body: Vec<u8>,
+}
+
+/// Random events of two accounts and others, their fold, and what it reported.
+struct Run {
+    folder: TempDir,
+    events: MemoryEvents,
+    orders: Orders,
+    owners: Owners,
+    random: SmallRng,
+    sequence: u64,
+    live: Vec<(OrderId, AccountId)>,
+    first: Vec<First>,
+}
+
+impl Run {
+    fn new(seed: u64, commands: u64) -> Self {
+        let mut run = Self {
+            folder: tempfile::tempdir().unwrap(),
+            events: MemoryEvents::new(),
+            orders: purpose().no_orders(),
+            owners: owners(),
+            random: SmallRng::seed_from_u64(seed),
+            sequence: 0,
+            live: Vec::new(),
+            first: Vec::new(),
+        };
+        run.create();
+        run.go_on(commands);
+        run
+    }
+
+    fn worker(&self, spacing: u64) -> Worker {
+        let checkpoints = Checkpoints::list(self.folder.path(), purpose());
+        let mut worker = Worker::new(Box::new(self.events.clone()), checkpoints, owners(), spacing);
+        worker.committed(self.sequence);
+        worker
+    }
+
+    fn command(&mut self, asked: Option<&Asked>, fill: impl FnOnce(&mut Self, &mut EventBuffer)) {
+        self.sequence += 1;
+        let mut buffer = EventBuffer::with_capacity(1 << 14);
+        let timestamp_ns = 1_000_000_007 * self.sequence;
+        buffer.begin(&Context { sequence: self.sequence, timestamp_ns, ..Context::default() });
+        fill(self, &mut buffer);
+        buffer.finish();
+        self.events.push(buffer.bytes());
+        for (index, record) in buffer.records().enumerate() {
+            let reports = self.orders.apply(record, index as u32, asked);
+            // Only a reject may be folded twice.
+            let bare = asked.map(|_| self.orders.apply(record, index as u32, None));
+            for (part, report) in reports.iter().enumerate() {
+                let Some(report) = report else { continue };
+                let bare = bare.as_ref().and_then(|bare| bare[part].as_ref()).unwrap_or(report);
+                // Perhaps for its owner and for a replay, which know different things of the same event.
+                for _ in 0..1 + usize::from(asked.is_some()) {
+                    self.keep((report, bare), (index as u32, part as u8), asked);
+                }
+            }
+        }
+    }
+
+    /// A replay does not know what was asked.
+    fn keep(&mut self, (report, bare): (&Report, &Report), (index, part): (u32, u8), asked: Option<&Asked>) {
+        let version = Version::ALL[self.random.random_range(0..Version::ALL.len())];
+        let copy = self.random.random_ratio(1, 4) && matches!(report, Report::Execution(_));
+        let replayed = copy && self.random.random();
+        let (report, asked) = if replayed { (bare, None) } else { (report, asked) };
+        let origin = Origin { sequence: self.sequence, index, part, copy, replayed };
+        let mut buffer = Vec::new();
+        let mut writer = MessageWriter::begin(&mut buffer, version, message_type(report));
+        let place = writer.place();
+        let copied = copy.then(|| self.owners.copied(report, self.sequence, replayed));
+        write_report(&mut writer, &self.orders, report, copied.as_ref());
+        let body = writer.since(place).to_vec();
+        let sent = Sent { origin, version, time_ns: self.sequence, checksum: crc32c::crc32c(&body) };
+        self.first.push(First { sent, session: report.session(), asked: asked.copied(), body });
+    }
+
+    fn create(&mut self) {
+        self.command(None, |_, events| {
+            for (asset, text) in [(1, "BTC"), (2, "USD")] {
+                let name = Name::from_text(text).unwrap();
+                events.push(&AssetCreated { asset, scale: 5, name, ..AssetCreated::default() });
+            }
+            events.push(&InstrumentCreated(CreateInstrument {
+                quote_minor_per_tick_lot: 1,
+                base_minor_per_lot: 1000,
+                instrument: 1,
+                base_asset: 1,
+                quote_asset: 2,
+                name: Name::from_text("BTC/USD").unwrap(),
+                ..CreateInstrument::default()
+            }));
+        });
+    }
+
+    fn go_on(&mut self, commands: u64) {
+        for _ in 0..commands {
+            match self.random.random_range(0..10) {
+                0..4 => self.enter(),
+                4..6 => self.cancel(),
+                6 => self.replace(),
+                7 => self.reject(),
+                _ => self.trade(),
+            }
+        }
+    }
+
+    fn id(&mut self) -> ClientOrderId {
+        ClientOrderId::from_text(format!("id-{}", self.random.random_range(0..1000)).as_bytes()).unwrap()
+    }
+
+    fn order(&mut self) -> Option<(OrderId, AccountId)> {
+        let count = self.live.len();
+        (count > 0).then(|| self.live[self.random.random_range(0..count)])
+    }
+
+    fn enter(&mut self) {
+        let account = [ALICE, BOB, AccountId(9)][self.random.random_range(0..3)];
+        let (client_order_id, price_ticks) = (self.id(), self.random.random_range(1..1000));
+        self.command(None, |run, events| {
+            let order_id = OrderId::new(run.sequence, 3);
+            events.push(&OrderAccepted {
+                order_id,
+                price_ticks,
+                quantity_lots: 1000,
+                account,
+                instrument: 1,
+                client_order_id,
+                side: 1,
+                order_type: 2,
+                ..OrderAccepted::default()
+            });
+            run.live.push((order_id, account));
+        });
+    }
+
+    fn cancel(&mut self) {
+        let Some((order_id, account)) = self.order() else { return };
+        self.live.retain(|it| it.0 != order_id);
+        let reason = if self.random.random() { CancelReason::Requested } else { CancelReason::DayEnded };
+        let client_order_id = if reason == CancelReason::Requested { self.id() } else { ClientOrderId::NONE };
+        self.command(None, |_, events| {
+            events.push(&OrderCanceled {
+                order_id,
+                account,
+                instrument: 1,
+                client_order_id,
+                reason: reason.code(),
+                ..OrderCanceled::default()
+            });
+        });
+    }
+
+    fn replace(&mut self) {
+        let Some((order_id, account)) = self.order() else { return };
+        let (client_order_id, price_ticks) = (self.id(), self.random.random_range(1..1000));
+        self.command(None, |_, events| {
+            events.push(&OrderReplaced {
+                order_id,
+                price_ticks,
+                quantity_lots: 5000,
+                leaves_lots: 4000,
+                account,
+                instrument: 1,
+                client_order_id,
+                ..OrderReplaced::default()
+            });
+        });
+    }
+
+    /// With what only the request knows, or without, as after a restart.
+    fn reject(&mut self) {
+        let kind = if self.random.random() { CommandKind::NewOrder } else { CommandKind::CancelOrder };
+        let (client_order_id, original) = (self.id(), self.id());
+        let order_id = self.order().map_or(OrderId::NONE, |it| it.0);
+        let asked = Asked {
+            original_client_order_id: original,
+            price_ticks: self.random.random_range(1..1000),
+            quantity_lots: self.random.random_range(1..1000),
+            side: self.random.random_range(1..=2),
+            order_type: 2,
+            time_in_force: 1,
+        };
+        let known = self.random.random::<bool>().then_some(asked);
+        self.command(known.as_ref(), |_, events| {
+            events.push(&Rejected {
+                order_id,
+                account: BOB,
+                instrument: 1,
+                client_order_id,
+                reason: RejectReason::InsufficientFunds.code(),
+                command_kind: kind.code(),
+                ..Rejected::default()
+            });
+        });
+    }
+
+    /// Several trades by one command; both sides may be the same account's.
+    fn trade(&mut self) {
+        let (Some(maker), Some(taker)) = (self.order(), self.order()) else { return };
+        let count = self.random.random_range(1..5);
+        self.command(None, |run, events| {
+            for trade in 0..count {
+                events.push(&Trade {
+                    trade_id: run.sequence * 10 + trade,
+                    maker_order_id: maker.0,
+                    taker_order_id: taker.0,
+                    price_ticks: 100 + trade as i64,
+                    quantity_lots: 1,
+                    maker_leaves_lots: 5,
+                    taker_leaves_lots: 6,
+                    taker_fee_minor: 3,
+                    instrument: 1,
+                    ..Trade::default()
+                });
+            }
+        });
+    }
+
+    /// Asks for these of its first reports on behalf of a session.
+    fn ask(&self, worker: &mut Worker, session: usize, chosen: impl Iterator<Item = usize>) {
+        let mut wanted: Vec<Wanted> = chosen
+            .map(|at| {
+                let First { sent, asked, .. } = &self.first[at];
+                Wanted { number: at as u64, sent: *sent, asked: *asked }
+            })
+            .collect();
+        // Numbers need not come in the order of events.
+        wanted.reverse();
+        worker.submit(Work::Resend(Resend { ticket: session as u64, session, wanted }));
+    }
+
+    fn check(&self, messages: &[Resent]) {
+        assert!(messages.is_sorted_by_key(|it| it.number));
+        for made in messages {
+            let first = &self.first[made.number as usize];
+            let body = &made.body.as_ref().expect("it can be made").1;
+            assert_eq!(
+                body.escape_ascii().to_string(),
+                first.body.escape_ascii().to_string(),
+                "{:?}",
+                first.sent
+            );
+        }
+    }
+}
+
+fn run_to_end(worker: &mut Worker, mut take: impl FnMut(Outcome)) {
+    loop {
+        let worked = worker.work(100);
+        while let Some(outcome) = worker.take_outcome() {
+            take(outcome);
+        }
+        if !worked {
+            return;
+        }
+    }
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("RIALTO_SEED").ok().and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0));
+    println!("RIALTO_SEED={seed}");
+    seed
+}
+
+#[test]
+fn what_is_made_again_is_what_was_sent_whatever_is_asked_for_in_whatever_order() {
+    let mut run = Run::new(seed(), 1500);
+    for spacing in [u64::MAX, 100, 7] {
+        let mut worker = run.worker(spacing);
+        let mut answers = 0;
+        for _ in 0..20 {
+            // Parts of both sessions, here and there; some at the same time.
+            let mut asked = 0;
+            for session in 0..2 {
+                if run.random.random_ratio(2, 3) {
+                    let own: Vec<usize> = (0..run.first.len())
+                        .filter(|&at| run.first[at].session == session || run.first[at].sent.origin.copy)
+                        .collect();
+                    let from = run.random.random_range(0..own.len());
+                    let count = run.random.random_range(1..300);
+                    run.ask(&mut worker, session, own.into_iter().skip(from).take(count));
+                    asked += 1;
+                }
+                if run.random.random() {
+                    worker.work(50);
+                }
+            }
+            run_to_end(&mut worker, |outcome| match outcome {
+                Outcome::Resent { messages, .. } => {
+                    run.check(&messages);
+                    answers += messages.len();
+                    asked -= 1;
+                }
+                Outcome::Note(text) => panic!("{text}"),
+                Outcome::Replayed(_) => panic!("nobody asked"),
+            });
+            assert_eq!(asked, 0, "every question is answered");
+        }
+        assert!(answers > 500);
+        assert!(worker.is_idle());
+    }
+    let written = std::fs::read_dir(run.folder.path()).unwrap().count();
+    assert!((3..=20).contains(&written), "{written} checkpoints");
+}
+
+#[test]
+fn a_fold_from_a_checkpoint_is_the_fold_from_the_start() {
+    let mut run = Run::new(seed(), 700);
+    run_to_end(&mut run.worker(50), |_| {});
+    run.go_on(300);
+    let mut worker = run.worker(u64::MAX);
+    assert!(worker.newest_checkpoint(600).is_none_or(|it| it.sequence <= 600));
+    let newest = worker.newest_checkpoint(run.sequence).expect("one is left");
+    let mut cursor = run.events.open(newest.sequence + 1).unwrap();
+    let mut orders = newest.orders;
+    let mut place = (0, 0);
+    while let Some(event) = cursor.next().unwrap() {
+        let sequence = event.header().sequence;
+        place = if place.0 == sequence { (sequence, place.1 + 1) } else { (sequence, 0) };
+        orders.apply(event, place.1, None);
+    }
+    let bytes = |orders: &Orders| {
+        let mut out = Vec::new();
+        orders.save(&mut out);
+        out
+    };
+    assert_eq!(bytes(&orders), bytes(&run.orders));
+    let again = Orders::load(&mut bytes(&orders).as_slice(), &purpose().accounts, 20).unwrap();
+    assert_eq!(bytes(&again), bytes(&orders));
+}
+
+#[test]
+fn reports_that_are_not_in_the_journal_yet_are_waited_for() {
+    let mut run = Run::new(seed(), 100);
+    let behind = MemoryEvents::new();
+    let mut worker = {
+        let checkpoints = Checkpoints::list(run.folder.path(), purpose());
+        Worker::new(Box::new(behind.clone()), checkpoints, owners(), u64::MAX)
+    };
+    run.go_on(100);
+    let last = run.first.len() - 1;
+    run.ask(&mut worker, run.first[last].session, [last].into_iter());
+    assert!(!worker.work(1000) && worker.take_outcome().is_none() && !worker.is_idle());
+    let mut cursor = run.events.open(1).unwrap();
+    let mut answered = false;
+    while let Some(event) = cursor.next().unwrap() {
+        let mut words = vec![0u64; machine::stride(event.header().length as usize) / 8];
+        let bytes = zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice());
+        bytes[..32].copy_from_slice(zerocopy::IntoBytes::as_bytes(event.header()));
+        bytes[32..32 + event.body().len()].copy_from_slice(event.body());
+        behind.push(bytes);
+        worker.work(10);
+        match worker.take_outcome() {
+            Some(Outcome::Resent { messages, .. }) => {
+                run.check(&messages);
+                answered = true;
+            }
+            None => {}
+            Some(_) => panic!("something else"),
+        }
+    }
+    assert!(answered);
+}
+
+#[test]
+fn a_replay_gives_each_execution_after_its_place_once() {
+    let run = Run::new(seed(), 2500);
+    for (from, last) in [(1, run.sequence), (run.sequence / 2, run.sequence), (7, 7), (1, 3)] {
+        let mut worker = run.worker(200);
+        let (mut after, mut got, mut parts) = (Some((from - 1, u32::MAX)), Vec::new(), 0);
+        while let Some(place) = after.take() {
+            let sessions = vec![true, false];
+            worker.submit(Work::Replay(Replay {
+                ticket: parts,
+                version: Version::Fix44,
+                sessions,
+                after: place,
+                last,
+            }));
+            run_to_end(&mut worker, |outcome| match outcome {
+                Outcome::Replayed(replayed) => {
+                    assert_eq!(replayed.ticket, parts);
+                    got.extend(replayed.copies.iter().map(|it| (it.origin.place(), it.origin.part)));
+                    after = replayed.after;
+                }
+                Outcome::Note(text) => panic!("{text}"),
+                Outcome::Resent { .. } => panic!("nobody asked"),
+            });
+            parts += 1;
+        }
+        let mut expected: Vec<_> = run
+            .first
+            .iter()
+            .filter(|it| it.session == 0 && !it.body.starts_with(b"11="))
+            .filter(|it| (from..=last).contains(&it.sent.origin.sequence))
+            .map(|it| (it.sent.origin.place(), it.sent.origin.part))
+            .collect();
+        expected.dedup();
+        assert_eq!(got, expected, "{from} to {last}");
+        assert!(parts > 1 || got.len() < 1024);
+    }
+}
+
+#[test]
+fn checkpoints_of_another_journal_or_ahead_of_the_store_are_refused_aloud() {
+    let run = Run::new(1, 400);
+    run_to_end(&mut run.worker(100), |_| {});
+    let notes = |worker: &mut Worker| {
+        let mut notes = Vec::new();
+        while let Some(Outcome::Note(text)) = worker.take_outcome() {
+            notes.push(text);
+        }
+        notes
+    };
+    let mut worker = run.worker(u64::MAX);
+    assert!(worker.newest_checkpoint(150).is_some_and(|it| it.sequence <= 150));
+    assert!(notes(&mut worker).iter().all(|it| it.contains("has followed events up to 150 only")));
+
+    let other = Run::new(1, 5);
+    let checkpoints = Checkpoints::list(run.folder.path(), purpose());
+    let mut worker = Worker::new(Box::new(other.events.clone()), checkpoints, owners(), u64::MAX);
+    assert!(worker.newest_checkpoint(u64::MAX).is_none());
+    assert!(notes(&mut worker).iter().any(|it| it.contains("the event journal ends before it")));
+    assert_eq!(std::fs::read_dir(run.folder.path()).unwrap().count(), 0, "they are of no use");
+}
+
+struct Broken;
+
+impl EventSource for Broken {
+    fn open(&self, _: u64) -> Result<Box<dyn EventCursor>, RebuildError> {
+        Err(RebuildError::new("the disk is gone"))
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_told_and_nobody_waits_for_ever() {
+    let run = Run::new(3, 100);
+    let checkpoints = Checkpoints::list(run.folder.path(), purpose());
+    let mut worker = Worker::new(Box::new(Broken), checkpoints, owners(), 10);
+    worker.committed(run.sequence);
+    run.ask(&mut worker, 0, 0..10);
+    let (mut lost, mut notes) = (0, Vec::new());
+    run_to_end(&mut worker, |outcome| match outcome {
+        Outcome::Resent { messages, .. } => {
+            lost += messages.iter().filter(|it| it.body.is_none()).count();
+        }
+        Outcome::Note(text) => notes.push(text),
+        Outcome::Replayed(_) => panic!("nobody asked"),
+    });
+    assert_eq!(lost, 10);
+    assert!(notes.iter().any(|it| it.contains("the disk is gone")), "{notes:?}");
+    assert!(worker.is_idle());
+}
