@@ -1,7 +1,5 @@
 //! A book with its orders found by their client's ids, and reports of what happens.
 
-use std::hint::black_box;
-
 use orderbook::{Book, MatchSink, Order, OrderBook, OrderTable, Stop, Taker};
 use protocol::{
     AccountId, CreateInstrument, MAX_PRICE_TICKS, NewOrder, OrderId, PriceTicks, QuantityLots,
@@ -108,7 +106,7 @@ impl<O: Outlet> Desk<O> {
         let &NewOrderMessage { order_id, sequence, price_ticks, quantity, side, immediate, .. } = message;
         assert!((1..=MAX_PRICE_TICKS).contains(&price_ticks), "out of range");
         // Its level is what it waits for: the sooner asked for, the better.
-        black_box(self.book.glance_at_level(side_of(side), price_ticks));
+        self.book.prefetch_level(side_of(side), price_ticks);
         self.acknowledge(ReportKind::OrderAck, sequence, order_id, side, price_ticks, quantity);
         let side = side_of(side);
         let wish = Wish { order_id, sequence, side, price_ticks, quantity };

@@ -1,19 +1,19 @@
-//! Looking ahead: reading what the next commands will need, before they are applied.
+//! Looking ahead: asking for what the next commands will need, before they are applied.
 //!
 //! With a million orders and accounts nearly every line of memory that a command needs is in no cache, and each is known
 //! only when the one before it has come: order, price level, neighbours in the queue; position, balances. For one command
 //! that is a chain of misses. Here the chains of some commands are walked together, a link at a time, so that they wait at
-//! the same time. The reads are ordinary loads whose values go nowhere, so nothing here can change an outcome.
+//! the same time. Nothing is changed and nothing comes back, so nothing here can change an outcome.
 
-use machine::{MOST_AHEAD, Record};
+use machine::{MOST_AHEAD, Record, prefetch};
 use orderbook::Book;
 use protocol::{
-    AccountId, CancelOrder, ClientOrderId, InstrumentId, MAX_PRICE_TICKS, NewOrder, OrderId, PriceTicks,
-    ReplaceOrder, Side,
+    AccountId, CancelOrder, ClientOrderId, InstrumentId, NewOrder, OrderId, PriceTicks, ReplaceOrder, Side,
 };
 
 use crate::client_index::NO_CLIENT_ID;
 use crate::exchange::{Exchange, place};
+use crate::instrument::Instrument;
 use crate::positions::PositionSlot;
 use crate::settlement::position_of;
 
@@ -56,25 +56,23 @@ impl<B: Book> Exchange<B> {
 
     fn look_at_all(&self, commands: &[Record<'_>]) {
         let mut aims = [NOTHING; MOST_AHEAD];
-        let mut seen = 0;
         for (aim, command) in aims.iter_mut().zip(commands) {
-            seen ^= self.take_aim(aim, command);
+            self.take_aim(aim, command);
         }
         for aim in aims.iter_mut().take(commands.len()) {
-            seen ^= self.look_at_order(aim);
+            self.look_at_order(aim);
         }
         for aim in aims.iter().take(commands.len()) {
-            seen ^= self.look_at_levels(aim);
+            self.look_at_levels(aim);
         }
         for aim in aims.iter().take(commands.len()) {
-            seen ^= self.look_at_queues(aim);
+            self.look_at_queues(aim);
         }
-        core::hint::black_box(seen);
     }
 
-    /// Reads what a command names itself: the order's slot, the instrument, entries of indexes.
+    /// Asks for what a command names itself: the order's slot, the instrument, entries of indexes.
     #[inline]
-    fn take_aim(&self, aim: &mut Aim, command: &Record<'_>) -> u64 {
+    fn take_aim(&self, aim: &mut Aim, command: &Record<'_>) {
         if let Some(replace) = command.body_as::<ReplaceOrder>() {
             *aim = Aim {
                 account: replace.account,
@@ -83,7 +81,8 @@ impl<B: Book> Exchange<B> {
                 price_ticks: replace.price_ticks,
                 ..NOTHING
             };
-            self.look_at_slot(replace.order_id) ^ self.look_at_client_id(aim, &replace.client_order_id)
+            self.look_at_slot(replace.order_id);
+            self.look_at_client_id(aim, &replace.client_order_id);
         } else if let Some(order) = command.body_as::<NewOrder>() {
             *aim = Aim {
                 account: order.account,
@@ -92,8 +91,8 @@ impl<B: Book> Exchange<B> {
                 price_ticks: order.price_ticks,
                 ..NOTHING
             };
-            self.positions.glance(order.account, order.instrument)
-                ^ self.look_at_client_id(aim, &order.client_order_id)
+            self.positions.prefetch(order.account, order.instrument);
+            self.look_at_client_id(aim, &order.client_order_id);
         } else if let Some(cancel) = command.body_as::<CancelOrder>() {
             *aim = Aim {
                 account: cancel.account,
@@ -101,80 +100,77 @@ impl<B: Book> Exchange<B> {
                 order_id: cancel.order_id,
                 ..NOTHING
             };
-            self.look_at_slot(cancel.order_id)
-        } else {
-            0
+            self.look_at_slot(cancel.order_id);
+        }
+        if let Some(instrument) = self.instrument_of_aim(aim) {
+            prefetch(&instrument.state);
+            instrument.book.prefetch();
         }
     }
 
     #[inline]
-    fn look_at_slot(&self, order_id: OrderId) -> u64 {
-        let slot = order_id.slot();
-        self.table.get(slot).map_or(0, |order| order.order_id.0) ^ self.clients.glance_at_cell(slot)
+    fn look_at_slot(&self, order_id: OrderId) {
+        self.table.prefetch(order_id.slot());
+        self.clients.prefetch_cell(order_id.slot());
     }
 
     #[inline]
-    fn look_at_client_id(&self, aim: &Aim, id: &ClientOrderId) -> u64 {
+    fn look_at_client_id(&self, aim: &Aim, id: &ClientOrderId) {
         let hash = self.clients.hash(aim.account, id);
-        if hash == NO_CLIENT_ID { 0 } else { self.clients.glance(hash) }
+        if hash != NO_CLIENT_ID {
+            self.clients.prefetch(hash);
+        }
     }
 
-    /// Reads the instrument, and what the order or the account leads to.
+    /// Reads the order or the entry of the account, and asks for the position.
     #[inline]
-    fn look_at_order(&self, aim: &mut Aim) -> u64 {
-        let mut seen = 0;
-        if let Some(instrument) = self.instruments.get(place(aim.instrument)).and_then(Option::as_ref) {
-            seen ^= u64::from(instrument.state.is_plain()) ^ instrument.book.glance();
-        }
+    fn look_at_order(&self, aim: &mut Aim) {
         match self.table.find(aim.order_id) {
             Some(order) => {
                 aim.side = order.side;
                 aim.left_ticks = order.price_ticks;
                 aim.position = Some(position_of(order));
-                if order.client_index != NO_CLIENT_ID {
-                    seen ^= self.clients.glance(order.client_index);
-                }
             }
             None => aim.position = self.positions.find(aim.account, aim.instrument),
         }
-        seen
-    }
-
-    /// Reads the levels of both prices, and the position.
-    #[inline]
-    fn look_at_levels(&self, aim: &Aim) -> u64 {
-        let position = aim.position.map_or(0, |slot| self.positions.at(slot).open_buy_lots as u64);
-        let Some((book, side)) = self.book_of(aim) else { return position };
-        let mut seen = position ^ self.table.glance_around(aim.order_id.slot());
-        for price_ticks in [aim.price_ticks, aim.left_ticks] {
-            if (1..=MAX_PRICE_TICKS).contains(&price_ticks) {
-                seen ^= book.glance_at_level(side, price_ticks);
-            }
+        if let Some(slot) = aim.position {
+            prefetch(self.positions.at(slot));
         }
-        seen
     }
 
-    /// Reads the order behind which it would queue, the one that it would meet first, and its balances.
+    /// Reads the position and asks for its balances; asks for the levels of both prices and the neighbours in the queue.
     #[inline]
-    fn look_at_queues(&self, aim: &Aim) -> u64 {
-        let mut seen = 0;
+    fn look_at_levels(&self, aim: &Aim) {
         if let Some(slot) = aim.position {
             let position = self.positions.at(slot);
-            seen ^= self.wallet.at(position.base).held_minor as u64;
-            seen ^= self.wallet.at(position.quote).held_minor as u64;
+            prefetch(self.wallet.at(position.base));
+            prefetch(self.wallet.at(position.quote));
         }
-        let Some((book, side)) = self.book_of(aim) else { return seen };
-        if (1..=MAX_PRICE_TICKS).contains(&aim.price_ticks) {
-            seen ^= book.glance_at_queue(&self.table, side, aim.price_ticks);
-            let front = book.front(side.opposite()).and_then(|slot| self.table.get(slot));
-            seen ^= front.map_or(0, |order| order.order_id.0);
+        let Some((book, side)) = self.book_of(aim) else { return };
+        self.table.prefetch_around(aim.order_id.slot());
+        for price_ticks in [aim.price_ticks, aim.left_ticks] {
+            book.prefetch_level(side, price_ticks);
         }
-        seen
+    }
+
+    /// Reads the levels, and asks for the order behind which it would queue, and the one that it would meet first.
+    #[inline]
+    fn look_at_queues(&self, aim: &Aim) {
+        let Some((book, side)) = self.book_of(aim) else { return };
+        book.prefetch_queue(&self.table, side, aim.price_ticks);
+        if let Some(slot) = book.front(side.opposite()) {
+            self.table.prefetch(slot);
+        }
+    }
+
+    #[inline]
+    fn instrument_of_aim(&self, aim: &Aim) -> Option<&Instrument<B>> {
+        self.instruments.get(place(aim.instrument)).and_then(Option::as_ref)
     }
 
     #[inline]
     fn book_of(&self, aim: &Aim) -> Option<(&B, Side)> {
-        let instrument = self.instruments.get(place(aim.instrument)).and_then(Option::as_ref)?;
+        let instrument = self.instrument_of_aim(aim)?;
         Side::from_code(aim.side).map(|side| (&instrument.book, side))
     }
 }

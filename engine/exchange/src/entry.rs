@@ -12,7 +12,7 @@ use crate::client_index::NO_CLIENT_ID;
 use crate::exchange::{Exchange, place};
 use crate::matching::reason_of;
 use crate::positions::PositionSlot;
-use crate::settlement::{Incoming, user_of};
+use crate::settlement::{Incoming, position_of, user_of};
 use crate::special::{Place, Special, flags, may_rest};
 use crate::terms_check::is_plain_kind;
 
@@ -64,8 +64,11 @@ impl<B: Book> Exchange<B> {
         command: &NewOrder,
         events: &mut EventBuffer,
     ) -> Result<(), RejectReason> {
-        let client_hash = self.check_plain(command)?;
         let side = side_of_code(command.side);
+        // Known at once, and needed behind the checks: level and position are asked for now.
+        self.positions.prefetch(command.account, command.instrument);
+        self.instrument_at(command.instrument).book.prefetch_level(side, command.price_ticks);
+        let client_hash = self.check_plain(command)?;
         let is_market = command.order_type == OrderType::Market.code();
         let limit = (!is_market).then_some(command.price_ticks);
         let position = self.positions.find(command.account, command.instrument);
@@ -82,20 +85,25 @@ impl<B: Book> Exchange<B> {
         if row.is_full(side) {
             return self.enter(context, command, &OrderTerms::default(), None, events);
         }
-        let (base, quote) = (row.base, row.quote);
-        self.wallet.reserve(if side == Side::Buy { quote } else { base }, hold_minor)?;
+        self.wallet.reserve(row.held(side), hold_minor)?;
 
         let order_id = OrderId::new(context.sequence, slot);
         events.push(&accepted(order_id, command, hold_minor));
+        if may_rest(command.time_in_force) && !self.meets_shown(command.instrument, side, limit) {
+            self.rest_at_once(order_id, command, client_hash, user_of(position, context.source));
+            self.settle_plain(context, command.instrument, events);
+            return Ok(());
+        }
         // Indexed only if it rests: until then no other command can ask for it.
         let order = Order::new(order_id, command, NO_CLIENT_ID, user_of(position, context.source));
         let inserted = self.table.insert(order);
         debug_assert_eq!(inserted, Some(slot));
+        let row = self.positions.at(position);
         let mut incoming = Incoming {
             order,
             position,
-            base,
-            quote,
+            base: row.base,
+            quote: row.quote,
             side,
             limit,
             hold_minor,
@@ -105,6 +113,23 @@ impl<B: Book> Exchange<B> {
         self.match_plain(context, command, client_hash, &mut incoming, events);
         self.settle_plain(context, command.instrument, events);
         Ok(())
+    }
+
+    /// The way of most orders: they meet nobody, so all that they need is their places.
+    #[inline]
+    fn rest_at_once(&mut self, order_id: OrderId, command: &NewOrder, client_hash: u32, user: u64) {
+        let slot = order_id.slot();
+        self.clients.insert(client_hash, slot, command.account, &command.client_order_id);
+        let order = Order::new(order_id, command, client_hash, user);
+        let inserted = self.table.insert(order);
+        debug_assert_eq!(inserted, Some(slot));
+        let position = self.positions.at_mut(position_of(&order));
+        *position.open_lots_mut(order.side()) += order.leaves_lots;
+        position.open_orders += 1;
+        let instrument = self.instruments[place(command.instrument)].as_mut();
+        let instrument = instrument.expect("an accepted order has an instrument");
+        instrument.state.enlist(&order);
+        instrument.book.rest(&mut self.table, slot);
     }
 
     #[inline]

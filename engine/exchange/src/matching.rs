@@ -3,8 +3,8 @@
 use machine::{Context, EventBuffer};
 use orderbook::{Book, Filled, MatchSink, Order, Stop, Taker, order_flags};
 use protocol::{
-    BandAction, CancelReason, ClientOrderId, OrderType, Phase, PriceTicks, QuantityLots, SelfTradePrevention,
-    Side, TimeInForce,
+    BandAction, CancelReason, ClientOrderId, InstrumentId, OrderType, Phase, PriceTicks, QuantityLots,
+    SelfTradePrevention, Side, TimeInForce,
 };
 
 use crate::exchange::{Exchange, day_of, place};
@@ -141,6 +141,19 @@ impl<B: Book> Exchange<B> {
             !self.specials.at(order.order_id.slot()).is_all_or_none() || order.leaves_lots <= lots
         };
         ahead.best(side, counts).filter(|&best| is_within(side, best, incoming.limit))
+    }
+
+    /// Whether an order of this side and limit would meet anybody in the shown book.
+    #[inline]
+    pub(crate) fn meets_shown(
+        &self,
+        instrument: InstrumentId,
+        side: Side,
+        limit: Option<PriceTicks>,
+    ) -> bool {
+        let makers = side.opposite();
+        let best = self.instrument_at(instrument).book.best(makers);
+        best.is_some_and(|best| is_within(makers, best, limit))
     }
 
     /// Matches against the shown book alone.
@@ -354,7 +367,13 @@ impl<B: Book> Exchange<B> {
         position.open_orders += 1;
         let instrument = self.instruments[place(order.instrument)].as_mut();
         let instrument = instrument.expect("an accepted order has an instrument");
-        *self.table.get_mut(slot).expect("an incoming order is in the table") = *order;
+        // The table has the order already: only what matching or a replace may have changed is written. A copy of the
+        // whole line would wait for all the small stores that have just made it.
+        let kept = self.table.get_mut(slot).expect("an incoming order is in the table");
+        kept.price_ticks = order.price_ticks;
+        kept.leaves_lots = order.leaves_lots;
+        kept.filled_lots = order.filled_lots;
+        kept.client_index = order.client_index;
         instrument.state.enlist(order);
         instrument.book.rest(&mut self.table, slot);
     }

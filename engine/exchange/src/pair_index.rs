@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use machine::prefetch;
 use protocol::{AccountId, InstrumentId};
 
 /// An index from pairs to rows that their table keeps in the order in which they came.
@@ -48,10 +49,10 @@ impl PairIndex {
         self.entries[at] = u64::from(tag) << 32 | u64::from(row + 1);
     }
 
-    /// Reads where a pair's entry would be; what comes back means nothing.
+    /// Asks for where a pair's entry would be.
     #[inline]
-    pub(crate) fn glance(&self, account: AccountId, instrument: InstrumentId) -> u64 {
-        self.entries[self.home(account, instrument).0]
+    pub(crate) fn prefetch(&self, account: AccountId, instrument: InstrumentId) {
+        prefetch(&self.entries[self.home(account, instrument).0]);
     }
 
     /// Where a pair's entry would lie if nothing else did, and what tells it from its neighbours. Both come from one

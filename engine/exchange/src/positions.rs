@@ -105,10 +105,10 @@ impl PositionTable {
         self.index.find(account, instrument, key_of).map(PositionSlot)
     }
 
-    /// Reads where a pair's entry would be; what comes back means nothing.
+    /// Asks for the entry of a pair in the index.
     #[inline]
-    pub(crate) fn glance(&self, account: AccountId, instrument: InstrumentId) -> u64 {
-        self.index.glance(account, instrument)
+    pub(crate) fn prefetch(&self, account: AccountId, instrument: InstrumentId) {
+        self.index.prefetch(account, instrument);
     }
 
     /// Whether there is no place left.

@@ -77,6 +77,7 @@ impl<B: Book> Exchange<B> {
     ) -> Result<(), RejectReason> {
         self.check_owner(command.account, command.instrument)?;
         let order = self.find_order(command.order_id, command.account, command.instrument)?;
+        self.table.prefetch_around(command.order_id.slot());
         self.check_not_uncrossing(command.instrument)?;
         if order.flags & flags::EXTENDED == 0 {
             self.cancel_plain(order, command.client_order_id, events);
@@ -136,6 +137,8 @@ impl<B: Book> Exchange<B> {
             && !self.positions.at(position_of(order)).is_full(order.side())
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn replace_extended_order(
         &mut self,
         context: &Context,
@@ -508,7 +511,7 @@ impl<B: Book> Exchange<B> {
         command: &ReplaceOrder,
     ) -> Result<Option<u32>, RejectReason> {
         let id = &command.client_order_id;
-        if id.is_none() || self.clients.id(order.client_index, order.order_id.slot()) == *id {
+        if id.is_none() || self.clients.has_id(order.client_index, order.order_id.slot(), id) {
             return Ok(None);
         }
         let hash = self.clients.hash(order.account, id);

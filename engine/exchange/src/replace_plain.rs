@@ -26,6 +26,8 @@ pub(crate) fn replace<B: Book>(
     if !(1..=MAX_QUANTITY_LOTS).contains(&command.quantity_lots) {
         return Err(RejectReason::InvalidQuantity);
     }
+    exchange.table.prefetch_around(order.order_id.slot());
+    exchange.instrument_of(&order).book.prefetch_level(order.side(), command.price_ticks);
     let leaves_lots = command.quantity_lots - order.filled_lots;
     if leaves_lots <= 0 {
         return Err(RejectReason::QuantityBelowFilled);
@@ -89,7 +91,7 @@ impl<B: Book> Exchange<B> {
     fn requeue_plain(
         &mut self,
         context: &Context,
-        mut order: Order,
+        order: Order,
         command: &ReplaceOrder,
         leaves_lots: QuantityLots,
         hold_minor: AmountMinor,
@@ -98,31 +100,41 @@ impl<B: Book> Exchange<B> {
     ) {
         let slot = order.order_id.slot();
         let (side, position) = (order.side(), position_of(&order));
+        let limit = Some(command.price_ticks);
+        let stays = kept || !self.meets_shown(order.instrument, side, limit);
         let row = self.positions.at_mut(position);
-        *row.open_lots_mut(side) -= if kept { order.leaves_lots - leaves_lots } else { order.leaves_lots };
-        let (base, quote) = (row.base, row.quote);
+        *row.open_lots_mut(side) -= if stays { order.leaves_lots - leaves_lots } else { order.leaves_lots };
         let instrument = self.instruments[place(order.instrument)].as_mut();
         let instrument = instrument.expect("a live order has an instrument");
         if kept {
             return instrument.book.reduce(&mut self.table, slot, leaves_lots);
         }
+        if stays {
+            // Most meet nobody: all that changes is their place.
+            instrument.book.unlink(&mut self.table, slot);
+            let entry = self.table.get_mut(slot).expect("a live order is in the table");
+            entry.price_ticks = command.price_ticks;
+            entry.leaves_lots = leaves_lots;
+            return instrument.book.rest(&mut self.table, slot);
+        }
         row.open_orders -= 1;
         instrument.book.unlink(&mut self.table, slot);
         instrument.state.delist(&order);
-        order.price_ticks = command.price_ticks;
-        order.leaves_lots = leaves_lots;
-        let limit = Some(command.price_ticks);
+        // Read here and not kept: as a pair that is put aside and taken up again they cost more than this.
+        let row = self.positions.at(position);
         let mut incoming = Incoming {
             order,
             position,
-            base,
-            quote,
+            base: row.base,
+            quote: row.quote,
             side,
             limit,
             hold_minor,
             hold_ticks: limit,
             is_decremented: false,
         };
+        incoming.order.price_ticks = command.price_ticks;
+        incoming.order.leaves_lots = leaves_lots;
         match self.match_shown(context, &mut incoming, limit, events) {
             Stop::NoLiquidity | Stop::LimitPrice => self.rest_plain(&incoming),
             Stop::Done => self.end_filled(&incoming),

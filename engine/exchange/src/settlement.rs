@@ -115,7 +115,8 @@ impl Settlement<'_> {
     /// Moves the money and the positions of one trade and says so.
     #[inline]
     pub(crate) fn settle(&mut self, deal: &Deal, maker_charge: &Charge, taker_charge: &Charge) {
-        let Deal { maker, taker, quote_minor, base_minor, .. } = *deal;
+        let Deal { maker, taker, quote_minor, base_minor, .. } = deal;
+        let (quote_minor, base_minor) = (*quote_minor, *base_minor);
         let (buyer, seller) = match deal.taker_side {
             Side::Buy => (taker, maker),
             Side::Sell => (maker, taker),
@@ -157,7 +158,7 @@ impl Settlement<'_> {
 
     #[inline]
     fn publish(&mut self, deal: &Deal, maker_charge: &Charge, taker_charge: &Charge) {
-        let Deal { maker, taker, price_ticks, quantity_lots, quote_minor, .. } = *deal;
+        let &Deal { ref maker, ref taker, price_ticks, quantity_lots, quote_minor, .. } = deal;
         let trade_id = *self.next_trade_id;
         *self.next_trade_id += 1;
         let trade = Trade {
@@ -325,6 +326,7 @@ impl MatchSink for Settlement<'_> {
         let quote_minor = quote_minor.expect("the buyer's hold covers it");
         let base_minor = self.terms.base_minor(quantity_lots).expect("the seller's hold covers it");
         let maker_quote = self.positions.at(position_of(maker)).quote;
+        self.volumes.prefetch(maker_quote, self.day);
         let maker_payer = Payer { account: maker.account, quote: maker_quote };
         let taker_payer = Payer { account: self.taker.order.account, quote: self.taker.quote };
         let (maker_charge, taker_charge) = self.charges(&maker_payer, &taker_payer, quote_minor);

@@ -61,7 +61,7 @@ impl TradeRing {
     ///
     /// # Panics
     /// If its number does not follow the last one's.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, record: TradeRecord) {
         assert!(record.trade_id == self.last_trade_id + 1, "trades are numbered without gaps");
         self.last_trade_id = record.trade_id;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use machine::StateHasher;
+use machine::{StateHasher, prefetch};
 use protocol::{AmountMinor, MAX_AMOUNT_MINOR, VOLUME_DAYS};
 use wallet::BalanceSlot;
 
@@ -29,6 +29,16 @@ impl Volumes {
     pub(crate) fn with_capacity(balances: u32, rows: u32) -> Self {
         let limit = rows.min(balances) as usize;
         Self { places: alloc::vec![0; balances as usize], rows: Vec::with_capacity(limit), limit }
+    }
+
+    /// Asks for what [`Volumes::add`] will need.
+    #[inline]
+    pub(crate) fn prefetch(&self, quote: BalanceSlot, day: u32) {
+        let place = self.places[quote.to_bits() as usize] as usize;
+        if let Some(row) = self.rows.get(place.wrapping_sub(1)) {
+            prefetch(&row[0]);
+            prefetch(&row[cell(day)]);
+        }
     }
 
     /// Adds what an account traded on a day (days since the Unix epoch, UTC). A day stops at [`MAX_AMOUNT_MINOR`].

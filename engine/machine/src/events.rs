@@ -48,7 +48,7 @@ impl EventBuffer {
     ///
     /// # Panics
     /// If the buffer is full: the machine promised less in `max_event_bytes`.
-    #[inline]
+    #[inline(always)]
     pub fn push<T: Body>(&mut self, body: &T) {
         self.push_bytes(T::KIND, T::SCHEMA_VERSION, body.as_bytes());
     }
@@ -57,7 +57,7 @@ impl EventBuffer {
     ///
     /// # Panics
     /// If the buffer is full, or the body exceeds `MAX_RECORD_LENGTH - HEADER_LENGTH`.
-    #[inline]
+    #[inline(always)]
     pub fn push_bytes(&mut self, kind: u16, schema_version: u8, body: &[u8]) {
         let length = HEADER_LENGTH + body.len();
         assert!(length <= MAX_RECORD_LENGTH, "event of {length} bytes is longer than a record can be");

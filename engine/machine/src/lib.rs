@@ -7,17 +7,20 @@
 //! Laws held here (see `docs/decisions`): `apply` is a pure function of the machine's state, the command and its
 //! [`Context`]; it cannot fail; it reads no clock, file or random number; in steady state it allocates nothing.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 extern crate alloc;
 
 mod events;
 mod hash;
+#[allow(unsafe_code)]
+mod prefetch;
 mod record;
 mod snapshot;
 
 pub use events::EventBuffer;
 pub use hash::StateHasher;
+pub use prefetch::prefetch;
 pub use record::{
     Body, HEADER_LENGTH, MAX_RECORD_LENGTH, RECORD_ALIGNMENT, Record, RecordError, RecordHeader, Source,
     flags, stride,

@@ -129,20 +129,15 @@ pub trait Book {
     /// The order that an incoming one on the other side meets first: the slot of the oldest at the best price.
     fn front(&self, side: Side) -> Option<u32>;
 
-    /// Reads what any command needs of the book, so that it is in the near caches soon; what comes back means nothing.
-    fn glance(&self) -> u64 {
-        0
-    }
+    /// Asks for what any command needs of the book, so that it is in the near caches soon.
+    fn prefetch(&self) {}
 
-    /// The same for what the level of a price needs, if that is near the touch.
-    fn glance_at_level(&self, _side: Side, _price_ticks: PriceTicks) -> u64 {
-        0
-    }
+    /// The same for what the level of a price needs, if that is near the touch. Any number may be given.
+    fn prefetch_level(&self, _side: Side, _price_ticks: PriceTicks) {}
 
-    /// The same for the order behind which one of this price would queue.
-    fn glance_at_queue(&self, _table: &OrderTable, _side: Side, _price_ticks: PriceTicks) -> u64 {
-        0
-    }
+    /// The same for the order behind which one of this price would queue. It reads the level. Any number
+    /// may be given.
+    fn prefetch_queue(&self, _table: &OrderTable, _side: Side, _price_ticks: PriceTicks) {}
 
     /// Appends an order to the queue of its price.
     fn rest(&mut self, table: &mut OrderTable, slot: u32);

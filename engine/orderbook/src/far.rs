@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use crate::Key;
-use crate::ladder::Level;
+use crate::level::Level;
 use crate::table::NIL;
 
 /// Marks a child that is a node (a price level) and not a branch.
@@ -282,9 +282,10 @@ mod tests {
                 let price = rng.random_range(0..1i64 << width);
                 let probe = rng.random_range(0..1i64 << bits);
                 if let Some(node) = model.remove(&price) {
-                    assert_eq!(pool.remove(&mut tree, node).orders, price as u32, "seed {seed}");
+                    assert_eq!(pool.remove(&mut tree, node).quantity_lots, price, "seed {seed}");
                 } else if model.len() < 200 {
-                    let level = Level { orders: price as u32, ..Level::EMPTY };
+                    let mut level = Level::default();
+                    level.quantity_lots += price;
                     model.insert(price, pool.insert(&mut tree, price, level));
                 }
                 check(&pool, &tree, &model, probe);

@@ -7,38 +7,17 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
-use zerocopy::{FromZeros, KnownLayout};
+use machine::prefetch;
+use zerocopy::FromZeros;
 
 use crate::Key;
+use crate::level::Level;
 
 /// Enough for the largest window: 65,536 levels in words of 64, in words of 64.
 const SUMMARY_WORDS: usize = 16;
 
 /// Coarsest grid, in ticks.
 pub(crate) const MAX_GRID_TICKS: i64 = 1 << 20;
-
-/// One price's queue. All zero is an empty level, so that an untouched ladder costs no memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromZeros, KnownLayout)]
-#[repr(C)]
-pub(crate) struct Level {
-    /// Sum of the orders' leaves: what is shown.
-    pub(crate) quantity_lots: i64,
-    /// Oldest order; meaningless if there is none.
-    pub(crate) head: u32,
-    /// Newest order; meaningless if there is none.
-    pub(crate) tail: u32,
-    /// How many orders; 0 means that there is no such level.
-    pub(crate) orders: u32,
-    /// How many of them have the flag [`RESERVE`](crate::order_flags::RESERVE).
-    pub(crate) reserve_orders: u32,
-}
-
-const _: () = assert!(size_of::<Level>() == 24);
-
-impl Level {
-    #[cfg(test)]
-    pub(crate) const EMPTY: Self = Self { quantity_lots: 0, head: 0, tail: 0, orders: 0, reserve_orders: 0 };
-}
 
 /// The window.
 pub(crate) struct Ladder {
@@ -165,19 +144,23 @@ impl Ladder {
         self.place(rung)
     }
 
-    /// See [`crate::Book::glance_at_level`].
-    #[inline]
-    pub(crate) fn glance(&self, key: Key) -> u64 {
-        let Some(index) = self.index(key) else { return 0 };
-        let word = self.words.get(index / 64).copied().unwrap_or_default();
-        word ^ self.level(index).quantity_lots as u64
+    /// See [`crate::Book::prefetch_level`].
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: Key) {
+        if let Some(index) = self.index(key) {
+            prefetch(self.level(index));
+            self.words.get(index / 64).into_iter().for_each(prefetch);
+        }
     }
 
-    /// See [`crate::Book::glance`].
+    /// See [`crate::Book::prefetch`].
     #[inline]
-    pub(crate) fn glance_at_summary(&self) -> u64 {
-        let [first, .., last] = self.summary;
-        first ^ last ^ self.reciprocal
+    pub(crate) fn prefetch_fields(&self) {
+        let [first, .., last] = &self.summary;
+        prefetch(first);
+        prefetch(last);
+        prefetch(&self.reciprocal);
+        prefetch(&self.occupied);
     }
 
     #[inline(always)]
@@ -253,7 +236,7 @@ impl Ladder {
         let mut occupied = 0;
         for (index, level) in self.levels.iter().enumerate() {
             let marked = self.words[index / 64] >> (index % 64) & 1 == 1;
-            assert_eq!(marked, level.orders > 0, "bitmap and level {index} disagree");
+            assert_eq!(marked, !level.is_empty(), "bitmap and level {index} disagree");
             occupied += u32::from(marked);
         }
         assert_eq!(occupied, self.occupied, "count of ladder levels");

@@ -13,6 +13,7 @@ extern crate alloc;
 mod book;
 mod far;
 mod ladder;
+mod level;
 mod naive;
 mod order_book;
 mod queue;

@@ -2,10 +2,10 @@
 //!
 //! Measurements behind its shape: `docs/decisions/0003-order-book-shape.md`.
 
-use protocol::{CreateInstrument, OrderId, PriceTicks, QuantityLots, Side};
+use protocol::{CreateInstrument, MAX_PRICE_TICKS, OrderId, PriceTicks, QuantityLots, Side};
 
-use crate::ladder::Level;
-use crate::queue::{Progress, count_reserves, count_shown, match_queue, queue_of};
+use crate::level::{self, Level, queue_of};
+use crate::queue::{Progress, count_reserves, count_shown, match_queue};
 use crate::side_book::{NO_KEY, SideBook, key_of, price_of};
 use crate::table::{NIL, Slots};
 use crate::walk::Walk;
@@ -51,22 +51,28 @@ impl Book for OrderBook {
     }
 
     #[inline]
-    fn glance(&self) -> u64 {
-        let [buys, sells] = &self.sides;
-        buys.glance() ^ sells.glance()
+    fn prefetch(&self) {
+        self.sides.iter().for_each(SideBook::prefetch);
     }
 
     #[inline]
-    fn glance_at_level(&self, side: Side, price_ticks: PriceTicks) -> u64 {
-        self.side(side).ladder.glance(key_of(side, price_ticks))
+    fn prefetch_level(&self, side: Side, price_ticks: PriceTicks) {
+        // It may come before any check.
+        if (1..=MAX_PRICE_TICKS).contains(&price_ticks) {
+            self.side(side).ladder.prefetch(key_of(side, price_ticks));
+        }
     }
 
     #[inline]
-    fn glance_at_queue(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) -> u64 {
+    fn prefetch_queue(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) {
+        if !(1..=MAX_PRICE_TICKS).contains(&price_ticks) {
+            return;
+        }
         let ladder = &self.side(side).ladder;
         let level = ladder.index(key_of(side, price_ticks)).map(|index| ladder.level(index));
-        let tail = level.filter(|level| level.orders > 0).map(|level| table.slots.entry(level.tail));
-        tail.map_or(0, |order| order.order_id.0)
+        if let Some(level) = level.filter(|level| !level.is_empty()) {
+            table.prefetch(level.tail());
+        }
     }
 
     #[inline]
@@ -119,7 +125,7 @@ impl Book for OrderBook {
                 let place = makers.place(far, best_key);
                 let level = makers.level_mut(far, place);
                 let stop = match_queue(level, slots, taker, &mut progress, sink);
-                let is_empty = level.orders == 0;
+                let is_empty = level.is_empty();
                 makers.settle(far, place, best_key, is_empty);
                 stop
             };
@@ -139,7 +145,7 @@ impl Book for OrderBook {
             }
             let mut counted = count_shown(level, &table.slots, taker, wanted_lots - lots, &mut fills_left);
             lots += counted.lots;
-            if counted.goes_on && level.reserve_orders > 0 && lots < wanted_lots {
+            if counted.goes_on && level.may_have_reserves() && lots < wanted_lots {
                 counted = count_reserves(level, &table.slots, taker, wanted_lots - lots, &mut fills_left);
                 lots += counted.lots;
             }
@@ -158,7 +164,7 @@ impl Book for OrderBook {
                 break;
             }
             let offered_lots = offered_lots(&table.slots, level, orders_left);
-            orders_left = orders_left.saturating_sub(level.orders);
+            orders_left -= level.orders(&table.slots, orders_left);
             let lots = offered_lots.min(quantity_lots - cost.available_lots);
             cost.available_lots += lots;
             cost.ticks_times_lots += i128::from(lots) * i128::from(price_of(maker_side, key));
@@ -170,7 +176,7 @@ impl Book for OrderBook {
         Walk::new(self.side(side), &table.far).map(move |(key, level)| PriceLevel {
             price_ticks: price_of(side, key),
             quantity_lots: level.quantity_lots,
-            orders: level.orders,
+            orders: level.orders(&table.slots, u32::MAX),
         })
     }
 
@@ -180,12 +186,13 @@ impl Book for OrderBook {
         side: Side,
     ) -> impl Iterator<Item = (PriceTicks, QuantityLots)> + 'a {
         let levels = Walk::new(self.side(side), &table.far);
-        levels.map(move |(key, level)| (price_of(side, key), offered_lots(&table.slots, level, level.orders)))
+        levels.map(move |(key, level)| (price_of(side, key), offered_lots(&table.slots, level, u32::MAX)))
     }
 
     fn level(&self, table: &OrderTable, side: Side, price_ticks: PriceTicks) -> Option<PriceLevel> {
         let level = self.side(side).level(&table.far, key_of(side, price_ticks))?;
-        Some(PriceLevel { price_ticks, quantity_lots: level.quantity_lots, orders: level.orders })
+        let orders = level.orders(&table.slots, u32::MAX);
+        Some(PriceLevel { price_ticks, quantity_lots: level.quantity_lots, orders })
     }
 
     fn queue<'a>(
@@ -206,7 +213,7 @@ impl Book for OrderBook {
             for (key, level) in Walk::new(side_book, &table.far) {
                 assert!(key < last_key, "levels are in order at {}", price_of(side, key));
                 if levels == 0 {
-                    assert_eq!(self.front(side), Some(level.head), "the front of the {side:?} side");
+                    assert_eq!(self.front(side), Some(level.head()), "the front of the {side:?} side");
                 }
                 last_key = key;
                 check_level(&table.slots, side, price_of(side, key), level);
@@ -220,7 +227,7 @@ impl Book for OrderBook {
 
 /// What the first orders of a level offer with their reserves. The queue is walked only where the total does not say it.
 fn offered_lots(slots: &Slots, level: &Level, max_orders: u32) -> QuantityLots {
-    if level.reserve_orders == 0 && level.orders <= max_orders {
+    if !level.may_have_reserves() && level.has_at_most(max_orders) {
         return level.quantity_lots;
     }
     let first = queue_of(slots, level).take(max_orders as usize);
@@ -228,8 +235,9 @@ fn offered_lots(slots: &Slots, level: &Level, max_orders: u32) -> QuantityLots {
 }
 
 fn check_level(slots: &Slots, side: Side, price_ticks: PriceTicks, level: &Level) {
-    assert!(level.orders > 0, "level {price_ticks} is empty");
-    let (mut prev, mut sum, mut reserves) = (NIL, 0, 0);
+    assert!(!level.is_empty(), "level {price_ticks} is empty");
+    level::check(level, slots);
+    let (mut prev, mut sum) = (NIL, 0);
     for slot in queue_of(slots, level) {
         let order = slots.entry(slot);
         assert!(order.order_id != OrderId::NONE, "slot {slot} rests and is free");
@@ -237,8 +245,6 @@ fn check_level(slots: &Slots, side: Side, price_ticks: PriceTicks, level: &Level
         assert!(order.leaves_lots > 0, "slot {slot} rests with nothing left");
         assert!(prev == NIL || order.prev == prev, "slot {slot} links back");
         (prev, sum) = (slot, sum + order.leaves_lots);
-        reserves += u32::from(order.flags & 1);
     }
-    assert_eq!((prev, sum), (level.tail, level.quantity_lots), "end and total of level {price_ticks}");
-    assert_eq!(reserves, level.reserve_orders, "icebergs of level {price_ticks}");
+    assert_eq!((prev, sum), (level.tail(), level.quantity_lots), "end and total of level {price_ticks}");
 }

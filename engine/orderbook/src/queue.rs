@@ -1,72 +1,15 @@
-//! The queue of one price level, and matching along it.
+//! Matching along the queue of one price level.
 
 use protocol::{QuantityLots, SelfTradePrevention};
 
-use crate::book::order_flags;
-use crate::ladder::Level;
+use crate::level::{Level, append, pop, queue_of, take_out};
 use crate::table::Slots;
-use crate::{MatchSink, Order, Reserves, Stop, Taker};
+use crate::{MatchSink, Reserves, Stop, Taker};
 
 /// What is left of a taker.
 pub(crate) struct Progress {
     pub(crate) remaining_lots: QuantityLots,
     pub(crate) fills_left: u32,
-}
-
-/// 1 for an order with a reserve.
-#[inline(always)]
-fn reserve_count(order: &Order) -> u32 {
-    u32::from(order.flags & order_flags::RESERVE)
-}
-
-/// Appends an order to a level's queue.
-#[inline(always)]
-pub(crate) fn append(level: &mut Level, slots: &mut Slots, slot: u32) {
-    let tail = level.tail;
-    let order = slots.entry_mut(slot);
-    debug_assert!(order.leaves_lots > 0, "an order rests with something left");
-    level.quantity_lots += order.leaves_lots;
-    level.reserve_orders += reserve_count(order);
-    if level.orders == 0 {
-        level.head = slot;
-    } else {
-        order.prev = tail;
-        slots.entry_mut(tail).next = slot;
-    }
-    level.tail = slot;
-    level.orders += 1;
-}
-
-/// Takes an order out of a level's queue.
-#[inline(always)]
-pub(crate) fn take_out(level: &mut Level, slots: &mut Slots, slot: u32) {
-    let order = slots.entry(slot);
-    let (prev, next) = (order.prev, order.next);
-    level.quantity_lots -= order.leaves_lots;
-    level.reserve_orders -= reserve_count(order);
-    level.orders -= 1;
-    let (first, last) = (level.head == slot, level.tail == slot);
-    if first {
-        level.head = next;
-    } else {
-        slots.entry_mut(prev).next = next;
-    }
-    if last {
-        level.tail = prev;
-    } else {
-        slots.entry_mut(next).prev = prev;
-    }
-}
-
-/// Slots of a level's orders, oldest first.
-pub(crate) fn queue_of<'a>(slots: &'a Slots, level: &Level) -> impl Iterator<Item = u32> + use<'a> {
-    let (mut at, mut left) = (level.head, level.orders);
-    core::iter::from_fn(move || {
-        left = left.checked_sub(1)?;
-        let slot = at;
-        at = slots.entry(slot).next;
-        Some(slot)
-    })
 }
 
 /// Matches along one queue. `None` means that the queue is empty and something may be left.
@@ -79,14 +22,14 @@ pub(crate) fn match_queue<S: MatchSink>(
     sink: &mut S,
 ) -> Option<Stop> {
     let prevents = taker.self_trade_prevention != SelfTradePrevention::Allow;
-    while level.orders > 0 {
+    while !level.is_empty() {
         if progress.remaining_lots == 0 {
             return Some(Stop::Done);
         }
         if progress.fills_left == 0 {
             return Some(Stop::FillLimit);
         }
-        let slot = level.head;
+        let slot = level.head();
         if prevents && slots.entry(slot).account == taker.account {
             match prevent(level, slots, taker, progress, sink) {
                 None => continue,
@@ -115,22 +58,11 @@ pub(crate) fn match_queue<S: MatchSink>(
     None
 }
 
-/// Removes the oldest order, and frees its slot.
-#[inline(always)]
-fn pop(level: &mut Level, slots: &mut Slots) {
-    let slot = level.head;
-    let order = slots.entry(slot);
-    level.head = order.next;
-    level.reserve_orders -= reserve_count(order);
-    level.orders -= 1;
-    slots.remove(slot);
-}
-
 /// Shows the next slice of the oldest order, at the back of the queue.
 #[cold]
 #[inline(never)]
 fn refill<S: MatchSink>(level: &mut Level, slots: &mut Slots, sink: &mut S) {
-    let slot = level.head;
+    let slot = level.head();
     take_out(level, slots, slot);
     let reserve_lots = slots.refill(slot);
     append(level, slots, slot);
@@ -147,7 +79,7 @@ fn prevent<S: MatchSink>(
     progress: &mut Progress,
     sink: &mut S,
 ) -> Option<Stop> {
-    let slot = level.head;
+    let slot = level.head();
     match taker.self_trade_prevention {
         SelfTradePrevention::Allow => unreachable!("own orders trade where that is allowed"),
         SelfTradePrevention::CancelNewest => return Some(Stop::SelfTrade),

@@ -2,11 +2,12 @@
 //!
 //! The two sides share nothing, so that both may have orders at one price.
 
+use machine::prefetch;
 use protocol::{CreateInstrument, PriceTicks, QuantityLots, Side};
 
 use crate::far::{FarPool, FarTree};
-use crate::ladder::{Grid, Ladder, Level, MAX_GRID_TICKS};
-use crate::queue::{append, take_out};
+use crate::ladder::{Grid, Ladder, MAX_GRID_TICKS};
+use crate::level::{Level, append, take_out};
 use crate::table::NIL;
 use crate::walk::Walk;
 use crate::{Filled, Key, OrderTable};
@@ -110,13 +111,12 @@ impl SideBook {
         (key != NO_KEY).then(|| price_of(self.side, key))
     }
 
-    /// See [`crate::Book::glance`]: the fields lie on all lines of a side.
+    /// See [`crate::Book::prefetch`]: the fields lie on all lines of a side.
     #[inline]
-    pub(crate) fn glance(&self) -> u64 {
-        self.best.key() as u64
-            ^ u64::from(self.misses)
-            ^ u64::from(self.ladder.occupied)
-            ^ self.ladder.glance_at_summary()
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.best);
+        prefetch(&self.misses);
+        self.ladder.prefetch_fields();
     }
 
     /// Where the level of a resting order is.
@@ -145,7 +145,7 @@ impl SideBook {
     /// The level of a price, if there is one.
     pub(crate) fn level<'a>(&'a self, far: &'a FarPool, key: Key) -> Option<&'a Level> {
         match self.ladder.index(key) {
-            Some(index) => Some(self.ladder.level(index)).filter(|level| level.orders > 0),
+            Some(index) => Some(self.ladder.level(index)).filter(|level| !level.is_empty()),
             None => far.find(&self.far, key).map(|node| &far.node(node).level),
         }
     }
@@ -160,7 +160,7 @@ impl SideBook {
         if ladder_key == NO_KEY {
             return None;
         }
-        Some(self.ladder.level(self.ladder.index(ladder_key)?).head)
+        Some(self.ladder.level(self.ladder.index(ladder_key)?).head())
     }
 
     /// Keeps the best prices right after a level's queue has lost orders or changed their order.
@@ -195,7 +195,7 @@ impl SideBook {
         self.best.far_key = NO_KEY;
         if node != NIL {
             let node = far.node(node);
-            (self.best.far_key, self.best.far_front) = (node.key, node.level.head);
+            (self.best.far_key, self.best.far_front) = (node.key, node.level.head());
         }
     }
 
@@ -204,7 +204,7 @@ impl SideBook {
     pub(crate) fn rest(&mut self, table: &mut OrderTable, slot: u32, key: Key) {
         let Some(index) = self.ladder.index(key) else { return self.rest_far(table, slot, key) };
         let level = self.ladder.level_mut(index);
-        let is_new = level.orders == 0;
+        let is_new = level.is_empty();
         append(level, &mut table.slots, slot);
         if is_new {
             self.ladder.mark(index);
@@ -236,7 +236,7 @@ impl SideBook {
         let place = self.place(far, key);
         let level = self.level_mut(far, place);
         take_out(level, slots, slot);
-        let is_empty = level.orders == 0;
+        let is_empty = level.is_empty();
         self.settle(far, place, key, is_empty);
     }
 
@@ -269,7 +269,7 @@ impl SideBook {
             slots.refill(slot);
             append(level, slots, slot);
         }
-        let is_empty = level.orders == 0;
+        let is_empty = level.is_empty();
         self.settle(far, place, key, is_empty);
         if refills { Filled::Refilled } else { Filled::Gone }
     }

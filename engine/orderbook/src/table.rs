@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use machine::prefetch;
 use protocol::{AccountId, InstrumentId, NewOrder, OrderId, PriceTicks, QuantityLots, Side};
 
 use crate::Reserve;
@@ -195,7 +196,7 @@ impl OrderTable {
     ///
     /// # Panics
     /// If the order's id is none or does not name that slot.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, order: Order) -> Option<u32> {
         let slot = self.next_slot()?;
         assert!(
@@ -245,14 +246,19 @@ impl OrderTable {
         self.get(order_id.slot()).filter(|order| order.order_id == order_id)
     }
 
-    /// Reads the orders before and after the one in a slot in its queue, so that they are in the near caches soon; what
-    /// comes back means nothing.
+    /// Asks for a slot, so that it is in the near caches soon. Any number may be given.
     #[inline]
-    #[must_use]
-    pub fn glance_around(&self, slot: u32) -> u64 {
-        let Some(order) = self.slots.orders.get(slot as usize) else { return 0 };
-        let id = |slot: u32| self.slots.orders.get(slot as usize).map_or(0, |order| order.order_id.0);
-        id(order.prev) ^ id(order.next)
+    pub fn prefetch(&self, slot: u32) {
+        self.slots.orders.get(slot as usize).into_iter().for_each(prefetch);
+    }
+
+    /// Asks for the orders before and after the one in a slot in its queue. It reads that order.
+    #[inline]
+    pub fn prefetch_around(&self, slot: u32) {
+        if let Some(order) = self.slots.orders.get(slot as usize) {
+            self.prefetch(order.prev);
+            self.prefetch(order.next);
+        }
     }
 
     /// What is behind the order in a slot. Means something only for orders with [`order_flags::RESERVE`].

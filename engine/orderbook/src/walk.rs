@@ -2,7 +2,7 @@
 
 use crate::Key;
 use crate::far::FarPool;
-use crate::ladder::Level;
+use crate::level::Level;
 use crate::side_book::{NO_KEY, SideBook};
 use crate::table::NIL;
 

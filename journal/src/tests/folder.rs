@@ -25,11 +25,11 @@ fn a_second_owner_is_refused_with_folder_and_process() {
 fn a_foreign_folder_is_refused_by_name_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
-    for result in
-        [DataFolder::create(dir.path()), DataFolder::open(dir.path()), DataFolder::inspect(dir.path())]
-    {
-        let text = result.err().expect("foreign").to_string();
-        assert!(text.contains("holiday.jpg") && text.contains(&dir.path().display().to_string()), "{text}");
+    let text = DataFolder::create(dir.path()).err().expect("foreign").to_string();
+    assert!(text.contains("holiday.jpg") && text.contains(&dir.path().display().to_string()), "{text}");
+    // Whoever wants to read a journal there is told that there is none.
+    for result in [DataFolder::open(dir.path()), DataFolder::inspect(dir.path())] {
+        assert!(matches!(result, Err(JournalError::NotFound { .. })));
     }
     assert!(!dir.path().join(LOCK_FILE).exists());
 }

@@ -87,7 +87,7 @@ fn both_ports_answer_every_message_and_keep_no_order() {
     let lost = rialto(&folder, &["load", "fix", "--connect", &fix, "--sessions", "6"]);
     assert_eq!(lost.status.code(), Some(1));
     assert!(stderr(&lost).contains("--load-sessions"), "{}", stderr(&lost));
-    let state = rialto(&folder, &["state", "--data", "data", "--json"]);
+    let state = rialto(&folder, &["state", "data", "--json"]);
     let state = json(&state);
     assert_eq!(state["orders"].as_array().map(Vec::len), Some(0), "all are cancelled: {state}");
 }

@@ -79,7 +79,10 @@ impl Selector {
         let map = describe::to_json(record);
         let holds = |(field, wanted): &(String, String)| match map.get(field) {
             Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == *wanted,
+            Some(other) => {
+                let text = other.to_string();
+                text == *wanted
+            }
             None => false,
         };
         self.fields.iter().all(holds).then_some(map)
