@@ -2,7 +2,7 @@
 //! on the writer's thread and on its own, beside what the disk takes for the same bytes alone. The ways take turns, so
 //! that what else the machine does falls on all of them.
 //!
-//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only disk|inline|thread|awake]`. Under
+//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only disk|inline|thread]`. Under
 //! `strace -f -c`, or `perf stat -e page-faults --per-thread`, `only` shows what the writer's threads do.
 
 use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamWriter};
@@ -22,8 +22,6 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 const ROUNDS: u32 = 4;
 /// So long after a way has begun nothing is counted: the first spare is being made.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// A sync thread that looks again gives the processor away so often before it sleeps.
-const YIELDS: u32 = 300;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -118,21 +116,12 @@ fn inline(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
 
 /// Write on this thread, sync on another: the next batch is in the file when a sync ends.
 fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
-    on_its_own(folder, load, times, 0)
-}
-
-/// The same; the thread looks for more for a while before it sleeps.
-fn awake(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
-    on_its_own(folder, load, times, YIELDS)
-}
-
-fn on_its_own(folder: &Path, load: &Load, times: &mut Times, yields: u32) -> Outcome<()> {
     let (mut writer, mut batch, mut done) = (open(folder)?, Vec::new(), 0);
     let (syncer, ended, written) = (writer.syncer(), AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("sync".to_owned());
         let syncing = named.spawn_scoped(scope, || -> Outcome<()> {
-            let (mut safe, mut looks) = (0, 0);
+            let mut safe = 0;
             while !ended.load(Ordering::Acquire) {
                 // A sync may have covered what was written after it was asked for.
                 if written.load(Ordering::Acquire) <= safe {
@@ -229,7 +218,7 @@ fn main() -> Outcome<()> {
     let number = |index: usize, otherwise| arguments.get(index).map_or(Ok(otherwise), |text| text.parse());
     let (seconds, rate) = (number(1, 10)?, number(2, 10_000)?);
     let only = arguments.get(4).map(String::as_str);
-    let ways: [(&str, Way); 4] = [("disk", disk), ("inline", inline), ("thread", thread), ("awake", awake)];
+    let ways: [(&str, Way); 3] = [("disk", disk), ("inline", inline), ("thread", thread)];
     let mut all = ways.map(|_| Times::of(rate, seconds));
     let rounds = if only.is_some() { 1 } else { ROUNDS };
     for _ in 0..rounds {
@@ -250,11 +239,10 @@ fn main() -> Outcome<()> {
     if own > 0.0 {
         let ratio = |times: &Times| p99(&times.commands) / own;
         println!(
-            "p99 of a command over the disk's own p99 of fdatasync: disk alone {:.2}, inline {:.2}, thread {:.2}, awake {:.2}",
+            "p99 of a command over the disk's own p99 of fdatasync: disk alone {:.2}, inline {:.2}, thread {:.2}",
             ratio(&all[0]),
             ratio(&all[1]),
-            ratio(&all[2]),
-            ratio(&all[3])
+            ratio(&all[2])
         );
     }
     Ok(())

@@ -101,18 +101,6 @@ pub const DEFAULT_SLICE_NS: u64 = 100_000;
 /// The sync thread is woken when there is something to do; it looks by itself this often.
 pub const SYNC_PARK_NS: u64 = 1_000_000;
 
-/// The sync thread gives its processor away so often, which takes about as long as a sync, before it sleeps: at a steady rate
-/// the next batch is there by then, and waking a thread costs half of what a sync does.
-const SYNC_YIELDS: u32 = 300;
-
-/// What the sync thread does while there is nothing to sync.
-pub const SYNC_IDLE: IdleStrategy = IdleStrategy::Backoff {
-    spins: 0,
-    yields: SYNC_YIELDS,
-    min_park_ns: SYNC_PARK_NS,
-    max_park_ns: SYNC_PARK_NS,
-};
-
 impl ThreadConfig {
     /// Not pinned, backing off, with a short time slice.
     #[must_use]
@@ -207,8 +195,8 @@ pub struct PipelineConfig {
     /// Bounds of a duty cycle.
     pub limits: BatchLimits,
     /// Threads. Default, for two cores or more: `core` with sequencer and engine, `journal` with both writers, which
-    /// back off to sleep, so that an idle pipeline takes next to no processor time; `sync`, which looks for a while after
-    /// a sync and then sleeps until it is woken.
+    /// back off to sleep, so that an idle pipeline takes next to no processor time; `sync`, which sleeps until it is
+    /// woken.
     pub threads: Vec<ThreadConfig>,
     /// The clock.
     pub clock: Clock,

@@ -58,7 +58,7 @@ pub use {
     clock::{Clock, ManualClock},
     config::{
         AgentName, BatchLimits, ConfigError, DEFAULT_SLICE_NS, Durability, MAX_JOURNAL_WAIT_NS,
-        PipelineConfig, RingPlace, RingSizes, SYNC_IDLE, SYNC_PARK_NS, ThreadConfig,
+        PipelineConfig, RingPlace, RingSizes, SYNC_PARK_NS, ThreadConfig,
     },
     engine::EngineAgent,
     gate::{EventReader, Gate},

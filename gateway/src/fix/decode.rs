@@ -163,7 +163,6 @@ impl FieldIndex {
         let mut present = Present::default();
         let mut at = 0;
         let mut data: Option<(u32, usize)> = None;
-        let mut delimiters = Delimiters::new(bytes);
         while at < bytes.len() {
             let (tag, equals) = read_tag(bytes, at)?;
             if self.fields.len() == MAX_FIELDS {
@@ -173,10 +172,9 @@ impl FieldIndex {
             let value_end = match data.take() {
                 Some((data_tag, length)) if data_tag == tag => {
                     let end = value_start.checked_add(length)?;
-                    delimiters.skip_to(end);
-                    (delimiters.next_place()? == end).then_some(end)?
+                    (bytes.get(end) == Some(&SOH)).then_some(end)?
                 }
-                _ => delimiters.next_place()?,
+                _ => find_delimiter(bytes, value_start)?,
             };
             if let Some(data_tag) = tags::data_tag_of(tag) {
                 let length = parse_number(&bytes[value_start..value_end]);
@@ -277,6 +275,25 @@ impl<'a> Message<'a> {
 /// The tag that starts at `at` (0 if it is no number from 1 to 999,999 without leading zeros) and where its `=` is.
 #[inline]
 fn read_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
+    // Nearly all tags have two digits, most others one or three.
+    if let Some(&[first, second, third, fourth]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let [x, y, z] = [first, second, third].map(|byte| u32::from(byte.wrapping_sub(b'0')));
+        let leads = x.wrapping_sub(1) < 9;
+        if third == b'=' && leads && y < 10 {
+            return Some((x * 10 + y, at + 2));
+        }
+        if second == b'=' && leads {
+            return Some((x, at + 1));
+        }
+        if fourth == b'=' && leads && y < 10 && z < 10 {
+            return Some((x * 100 + y * 10 + z, at + 3));
+        }
+    }
+    read_any_tag(bytes, at)
+}
+
+/// The same for a tag of any length.
+fn read_any_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
     let (mut tag, mut end) = (0u32, at);
     while let Some(digit) = bytes.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|&digit| digit < 10) {
         tag = tag.wrapping_mul(10).wrapping_add(u32::from(digit));
@@ -290,74 +307,21 @@ fn read_tag(bytes: &[u8], at: usize) -> Option<(u32, usize)> {
     (bytes[equals] == b'=').then_some((0, equals))
 }
 
-/// The places of the delimiters in a message, one after the other: 64 bytes are looked at together.
-struct Delimiters<'a> {
-    bytes: &'a [u8],
-    /// Where the 64 bytes start that `found` is about.
-    block: usize,
-    /// A bit for each delimiter in the block that has not been given yet.
-    found: u64,
-}
-
-const BLOCK: usize = 64;
-
-impl<'a> Delimiters<'a> {
-    #[inline]
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, block: 0, found: delimiters_at(bytes, 0) }
-    }
-
-    #[inline]
-    fn next_place(&mut self) -> Option<usize> {
-        while self.found == 0 {
-            self.block += BLOCK;
-            if self.block >= self.bytes.len() {
-                return None;
-            }
-            self.found = delimiters_at(self.bytes, self.block);
-        }
-        let place = self.block + self.found.trailing_zeros() as usize;
-        self.found &= self.found - 1;
-        Some(place)
-    }
-
-    /// Leaves out those before `place`, which lies behind all that have been given.
-    #[cold]
-    fn skip_to(&mut self, place: usize) {
-        if place - self.block >= BLOCK {
-            self.block = place / BLOCK * BLOCK;
-            self.found = delimiters_at(self.bytes, self.block);
-        }
-        self.found &= u64::MAX << (place - self.block);
-    }
-}
-
-/// A bit for each delimiter in the 64 bytes from `start` on; what is behind the end has none.
+/// The first SOH at or after `from`, looked for eight bytes at a time.
 #[inline]
-fn delimiters_at(bytes: &[u8], start: usize) -> u64 {
-    match bytes.get(start..).map(<[u8]>::split_first_chunk) {
-        Some(Some((block, _))) => delimiters_in(block),
-        _ => {
-            let mut block = [0; BLOCK];
-            let rest = bytes.get(start..).unwrap_or_default();
-            block[..rest.len()].copy_from_slice(rest);
-            delimiters_in(&block)
-        }
-    }
-}
-
-/// A bit for each delimiter. Eight bytes at a time: what vector instructions save here is not worth `unsafe`.
-#[inline]
-fn delimiters_in(block: &[u8; BLOCK]) -> u64 {
-    const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+fn find_delimiter(bytes: &[u8], from: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let (chunks, _) = block.as_chunks::<8>();
-    chunks.iter().rev().fold(0, |found, chunk| {
-        let word = u64::from_le_bytes(*chunk) ^ (ONES * SOH as u64);
-        // The high bit of each byte that is zero, then all eight of them side by side.
-        let zeros = !(((word & LOW) + LOW) | word | LOW) >> 7;
-        found << 8 | zeros.wrapping_mul(0x0102_0408_1020_4080) >> 56
-    })
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes")) ^ (ONES * SOH as u64);
+        // The lowest set high bit marks the first byte that is zero.
+        let zeros = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    bytes.get(at..)?.iter().position(|&byte| byte == SOH).map(|more| at + more)
 }
 
 #[cfg(test)]
@@ -443,15 +407,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn delimiters_are_found_where_they_are(bytes in proptest::collection::vec(prop_oneof![Just(SOH), any::<u8>()], 0..300), skip in 0usize..300) {
-            let expected = |from: usize| (from..bytes.len()).filter(|&at| bytes[at] == SOH).collect::<Vec<_>>();
-            let mut delimiters = Delimiters::new(&bytes);
-            let found: Vec<usize> = std::iter::from_fn(|| delimiters.next_place()).collect();
-            prop_assert_eq!(&found, &expected(0));
-            let mut delimiters = Delimiters::new(&bytes);
-            delimiters.skip_to(skip);
-            let found: Vec<usize> = std::iter::from_fn(|| delimiters.next_place()).collect();
-            prop_assert_eq!(&found, &expected(skip));
+        fn short_tags_are_read_as_all_are(bytes in proptest::collection::vec(prop_oneof![Just(b'='), Just(SOH), b'0'..=b'9', any::<u8>()], 0..12)) {
+            prop_assert_eq!(read_tag(&bytes, 0), read_any_tag(&bytes, 0));
         }
 
         #[test]

@@ -90,7 +90,7 @@ mod tests {
         let mut config = PipelineConfig::default();
         set_batch(&mut config, JournalBatch { bytes: 5000, wait_us: 0 });
         assert_eq!((config.limits.journal_bytes, config.limits.journal_wait_ns), (5000, 0));
-        assert_eq!(sync_idle(&config), sequencer::SYNC_IDLE);
+        assert_eq!(sync_idle(&config), IdleStrategy::Park { park_ns: sequencer::SYNC_PARK_NS });
         set_batch(&mut config, JournalBatch { bytes: 5000, wait_us: 80 });
         assert_eq!(config.limits.journal_wait_ns, 80_000);
         assert_eq!(sync_idle(&config), IdleStrategy::Park { park_ns: 40_000 });

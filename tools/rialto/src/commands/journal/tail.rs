@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use std::time::Duration;
 
 use machine::Record;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use super::args::{DumpArgs, TailArgs};
@@ -58,6 +59,15 @@ fn done(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
+/// Whether nobody reads standard output any more: a follower of a quiet journal would not learn of it by writing.
+fn reader_has_gone() -> bool {
+    let out = io::stdout();
+    let mut asked = [PollFd::new(&out, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // An error says nothing about the reader.
+    poll(&mut asked, Some(&now)).is_ok_and(|count| count > 0 && asked[0].revents().contains(PollFlags::ERR))
+}
+
 /// Prints what is there.
 ///
 /// # Errors
@@ -101,6 +111,9 @@ pub fn tail(args: &TailArgs) -> Result<(), Failure> {
             }
             Step::NotYet => {
                 printer.flush()?;
+                if reader_has_gone() {
+                    return Ok(());
+                }
                 std::thread::sleep(wait);
                 wait = (2 * wait).min(WAITS.1);
             }
