@@ -148,6 +148,11 @@ impl<'a> Entry<'a> {
         if self.kind.has_text() { &self.bytes[start..] } else { b"" }
     }
 
+    /// Whether it is a message that no event stands behind.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kind == EntryKind::Message && self.bytes[7] != REPORT_WITH_BYTES
+    }
+
     /// Where a report came from.
     pub(super) fn sent(&self) -> Option<Sent> {
         let is_report = self.kind.fixed_bytes() == REPORT_BODY;
@@ -166,6 +171,17 @@ pub(super) fn file_header(version: u8, gateway: u16) -> [u8; FILE_HEADER] {
 /// Appends an entry without text.
 pub(super) fn push_number(buffer: &mut Vec<u8>, kind: EntryKind, session: u16, number: u64) {
     let start = begin(buffer, kind, 0, session, number);
+    finish(buffer, start);
+}
+
+/// Detail of a message that is a report all the same: one of format 1, or where there is no event journal to read. It counts
+/// among the reports, not among the messages that are bounded by their bytes.
+const REPORT_WITH_BYTES: u8 = 1;
+
+/// Appends a report with its bytes.
+pub(super) fn push_report_bytes(buffer: &mut Vec<u8>, session: u16, number: u64, message: &[u8]) {
+    let start = begin(buffer, EntryKind::Message, REPORT_WITH_BYTES, session, number);
+    extend_with_text(buffer, message);
     finish(buffer, start);
 }
 

@@ -49,12 +49,13 @@ mod again;
 mod entry;
 mod old;
 mod recent;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +65,9 @@ use crate::rebuild::{Rebuilder, Replayed};
 pub(crate) use again::Again;
 use again::Question;
 pub(crate) use entry::Sent;
-use entry::{EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_text};
+use entry::{
+    EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_report_bytes, push_text,
+};
 use recent::{Place, Recent};
 
 /// The format that is written.
@@ -327,7 +330,7 @@ impl Store {
             EntryKind::Message | EntryKind::Report | EntryKind::Answer => {
                 let place = (entry.offset, entry.bytes.len());
                 self.keep(index, entry.number, place, 0);
-                if entry.kind == EntryKind::Message {
+                if entry.is_kept() {
                     self.bound_kept(index);
                 }
             }
@@ -369,71 +372,9 @@ impl Store {
         }
     }
 
-    /// Brings the configured sessions to the indices that the gateway uses. Sessions that are no longer configured
-    /// keep their state, behind the others.
-    fn adopt(&mut self, names: &[&str]) -> io::Result<()> {
-        let in_place = names
-            .iter()
-            .enumerate()
-            .all(|(index, name)| self.sessions.get(index).is_some_and(|session| session.name == *name));
-        if in_place {
-            return Ok(());
-        }
-        let mut old = std::mem::take(&mut self.sessions);
-        for name in names {
-            let at = old.iter().position(|session| session.name == *name);
-            self.sessions.push(at.map_or_else(|| SessionState::new((*name).to_owned()), |at| old.remove(at)));
-        }
-        self.sessions.extend(old);
-        self.write_heads();
-        // Entries name sessions by index, so messages under the old indices must be written again.
-        let mut bytes = Vec::new();
-        for index in 0..self.sessions.len() {
-            let next_out = self.sessions[index].next_out;
-            let kept = std::mem::take(&mut self.sessions[index].kept);
-            self.sessions[index].kept_bytes = 0;
-            for stored in std::mem::take(&mut self.sessions[index].messages) {
-                if stored.length == 0 {
-                    continue;
-                }
-                self.live_bytes -= u64::from(stored.length);
-                self.read_entry(&stored, &mut bytes)?;
-                let offset = self.end();
-                entry::push_moved(&mut self.pending, &bytes, index as u16);
-                self.keep(index, stored.number, (offset, bytes.len()), 0);
-                if kept.binary_search(&stored.number).is_ok() {
-                    self.bound_kept(index);
-                }
-            }
-            self.sessions[index].next_out = next_out;
-        }
-        self.write_numbers();
-        Ok(())
-    }
-
     /// Where in the file the next entry will be.
     fn end(&self) -> u64 {
         self.file_length + self.pending.len() as u64
-    }
-
-    fn write_heads(&mut self) {
-        for (index, session) in self.sessions.iter().enumerate() {
-            push_text(&mut self.pending, EntryKind::Session, index as u16, 0, session.name.as_bytes());
-        }
-    }
-
-    fn write_numbers(&mut self) {
-        for (index, session) in self.sessions.iter().enumerate() {
-            push_number(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out);
-            push_number(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in);
-            push_number(&mut self.pending, EntryKind::Began, index as u16, session.began_ns);
-            if let Some(after_ns) = session.cancels_after_ns {
-                push_number(&mut self.pending, EntryKind::OnDisconnect, index as u16, after_ns + 1);
-            }
-            if let Some(version) = session.version {
-                push_number(&mut self.pending, EntryKind::Version, index as u16, version as u64);
-            }
-        }
     }
 
     /// Next sequence number to send on a session.
@@ -530,7 +471,9 @@ impl Store {
         message: &[u8],
     ) {
         if self.rebuilder.is_none() {
-            return self.application(session, number, message);
+            let offset = self.end();
+            push_report_bytes(&mut self.pending, session as u16, number, message);
+            return self.keep(session, number, (offset, (self.end() - offset) as usize), 0);
         }
         self.asked.clear();
         if let Some(asked) = asked {
@@ -596,43 +539,6 @@ impl Store {
         if let Some(rebuilder) = &mut self.rebuilder {
             rebuilder.committed(applied);
         }
-        Ok(())
-    }
-
-    /// Rewrites the file with what is still needed, beside it, and puts it in its place.
-    fn compact(&mut self) -> io::Result<()> {
-        assert!(self.pending.is_empty(), "only committed state is rewritten");
-        let temporary = self.path.with_extension("rewriting");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-        file.write_all(&file_header(FORMAT, self.gateway))?;
-        let mut offset = FILE_HEADER as u64;
-        self.write_heads();
-        let mut bytes = Vec::new();
-        for index in 0..self.sessions.len() {
-            self.sessions[index].messages.retain(|stored| stored.length > 0);
-            for at in 0..self.sessions[index].messages.len() {
-                let stored = self.sessions[index].messages[at];
-                bytes.resize(stored.length as usize, 0);
-                self.file.read_exact_at(&mut bytes, stored.offset)?;
-                self.sessions[index].messages[at].offset = offset + self.pending.len() as u64;
-                self.pending.extend_from_slice(&bytes);
-                if self.pending.len() > 1 << 20 {
-                    file.write_all(&self.pending)?;
-                    offset += self.pending.len() as u64;
-                    self.pending.clear();
-                }
-            }
-        }
-        self.write_numbers();
-        push_number(&mut self.pending, EntryKind::Commit, 0, self.applied);
-        file.write_all(&self.pending)?;
-        offset += self.pending.len() as u64;
-        self.pending.clear();
-        file.sync_all()?;
-        std::fs::rename(&temporary, &self.path)?;
-        self.file = file;
-        self.file_length = offset;
         Ok(())
     }
 }

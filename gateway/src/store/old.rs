@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use super::entry::{EntryKind, FILE_HEADER, file_header, push_number, push_text};
+use super::entry::{EntryKind, FILE_HEADER, file_header, push_number, push_report_bytes, push_text};
 use super::{FORMAT, StoreError};
 
 /// The format that is read here.
@@ -54,9 +54,8 @@ fn convert(path: &Path, bytes: &[u8], gateway: u16) -> io::Result<()> {
         at += length;
         let kind = EntryKind::ALL.into_iter().find(|kind| *kind as u8 == entry.kind);
         match (entry.kind, kind) {
-            (SESSION | MESSAGE, Some(kind)) => {
-                push_text(&mut out, kind, entry.session, entry.number, entry.body);
-            }
+            (MESSAGE, _) => push_report_bytes(&mut out, entry.session, entry.number, entry.body),
+            (SESSION, Some(kind)) => push_text(&mut out, kind, entry.session, entry.number, entry.body),
             (..=BEGAN | ON_DISCONNECT, Some(kind)) => {
                 push_number(&mut out, kind, entry.session, entry.number)
             }

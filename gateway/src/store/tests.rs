@@ -260,6 +260,20 @@ fn a_file_of_format_1_keeps_what_is_to_be_cancelled_on_disconnect() {
     }
 }
 
+/// They are reports, most of them: none is forgotten because format 2 bounds what else it keeps.
+#[test]
+fn messages_of_format_1_are_not_bounded_by_their_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(file(&directory), FORMAT_1).unwrap();
+    let limits = StoreLimits { kept_bytes: 1, ..LIMITS };
+    for names in [["ALICE", "BOB"], ["BOB", "ALICE"]] {
+        let mut store = open_with(&directory, &names, limits).unwrap();
+        let session = names.iter().position(|it| *it == "ALICE").unwrap();
+        assert_eq!(read(&mut store, session, 1).map(|it| it.0), Some(2));
+        assert_eq!(read(&mut store, session, 3).map(|it| it.0), Some(3));
+    }
+}
+
 /// Answers and refusals are bounded by their bytes, and take no report with them.
 #[test]
 fn the_oldest_messages_that_keep_their_bytes_are_forgotten_first() {
