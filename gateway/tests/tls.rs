@@ -180,7 +180,8 @@ fn strangers_learn_nothing_and_are_written_down() {
     let (folder, authority) = folder_with_server();
     let other = Authority::new(folder.path(), "other");
     let mut world = World::new();
-    world.config.limits.strangers = 2;
+    // More than those before may be at once, if the server is slow to see that they have gone.
+    world.config.limits.strangers = 4;
     let server = Server::start(folder.path(), None, false, world);
     let mut suspicious = other.connect(server.secure, &TLS13, None);
     assert!(shake(&mut suspicious).unwrap_err().to_string().contains("UnknownIssuer"));
@@ -192,9 +193,15 @@ fn strangers_learn_nothing_and_are_written_down() {
     assert_eq!(wrong.next(), None, "TLS on the plain port");
     // Handshakes that do not go on count as strangers.
     let held = [TcpStream::connect(server.secure).unwrap(), TcpStream::connect(server.secure).unwrap()];
-    let mut third = authority.connect(server.secure, &TLS13, None);
-    assert!(shake(&mut third).is_err(), "more strangers than allowed");
-    drop(held);
+    let mut shaken = Vec::new();
+    let refused = (0..3).any(|_| {
+        let mut next = authority.connect(server.secure, &TLS13, None);
+        let refused = shake(&mut next).is_err();
+        shaken.push(next);
+        refused
+    });
+    assert!(refused, "more strangers than allowed");
+    drop((held, shaken));
     let (notices, log) = server.finish();
     for expected in [
         "TLS handshake: received fatal alert",

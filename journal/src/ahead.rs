@@ -102,6 +102,14 @@ impl ReadAhead {
         self.ended.as_mut().expect("the records have ended").damage()
     }
 
+    /// Refuses an end before `synced`, up to which the stream is known to have been synced, if what lies there is torn.
+    ///
+    /// # Errors
+    /// Damage, with file and offset; or what the system says.
+    pub fn check_end(&mut self, synced: u64) -> Result<(), JournalError> {
+        self.ended.as_mut().expect("the records have ended").end_knowing(synced).map(|_| ())
+    }
+
     /// Ends the thread, once it has come to the end of the stream, and asks whether that is an end.
     fn end(&mut self) -> Result<(), JournalError> {
         let Some(thread) = self.thread.take() else { return Ok(()) };

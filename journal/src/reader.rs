@@ -352,6 +352,16 @@ impl StreamReader {
         }))
     }
 
+    /// As [`StreamReader::end`] where something else knows that the stream was synced up to `synced`: a tail that is torn
+    /// before that is damage.
+    ///
+    /// # Errors
+    /// As for [`StreamReader::check_end`].
+    pub fn end_knowing(&mut self, synced: u64) -> Result<Option<TornTail>, JournalError> {
+        let torn = self.end()?;
+        if torn.is_some() && self.last_sequence() < synced { Err(self.damage()?) } else { Ok(torn) }
+    }
+
     /// Sequence of the last record that was read; one less than the first where none was.
     #[must_use]
     pub fn last_sequence(&self) -> u64 {

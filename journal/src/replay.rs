@@ -207,6 +207,7 @@ impl<'a, M: StateMachine> Run<'a, M> {
             }
         }
         if self.compare()? && self.report.is_good() && !cut_short {
+            self.commands.check_end(self.marks.last_sequence())?;
             self.marks.check_end(folder, self.report.last_sequence)?;
         }
         self.report.marks_checked = self.marks.checked;
@@ -290,6 +291,11 @@ impl Marks {
     /// Leaves out those up to `sequence`.
     pub fn pass(&mut self, sequence: u64) {
         self.next = self.marks.partition_point(|mark| mark.sequence <= sequence);
+    }
+
+    /// The last of their sequences; 0 if there are none.
+    pub fn last_sequence(&self) -> u64 {
+        self.marks.last().map_or(0, |mark| mark.sequence)
     }
 
     /// Refuses a commands stream that ends before one of them.

@@ -163,9 +163,16 @@ fn damage_is_named_with_segment_and_offset_by_every_command() {
     let report = rialto(&folder, &["journal", "verify", "run", "--json"]);
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON, also about damage");
     assert_eq!((&report["good"], &report["commands"]["good"]), (&false.into(), &false.into()));
-    for arguments in [["replay", "run"], ["state", "run"]] {
-        let output = rialto(&folder, &arguments);
-        assert_eq!(code(&output), 3);
+    let readers: [&[&str]; 5] = [
+        &["replay", "run"],
+        &["state", "run"],
+        &["journal", "dump", "run"],
+        &["journal", "tail", "run", "--no-follow"],
+        &["journal", "export", "run", "out.jsonl"],
+    ];
+    for arguments in readers {
+        let output = rialto(&folder, arguments);
+        assert_eq!(code(&output), 3, "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains("offset 4096"), "{}", stderr(&output));
     }
     let output = rialto(&folder, &["serve", "--data", "run", "--fix-bind", "127.0.0.1:0"]);

@@ -127,11 +127,11 @@ impl Walker {
     /// Damage, with file and offset; or what the system says.
     pub fn check_end(&mut self) -> Result<(), Failure> {
         if let Some(commands) = &mut self.commands {
-            let torn = commands.end().map_err(Failure::system)?;
             // A shutdown in order had synced what its mark speaks of.
             let marks =
                 DataFolder::inspect(&self.dir).and_then(|data| data.marks()).map_err(Failure::system)?;
             let marked = marks.iter().map(|mark| mark.sequence).max().unwrap_or(0);
+            let torn = commands.end_knowing(marked).map_err(Failure::system)?;
             if marked > commands.last_sequence() {
                 return Err(Failure::system(JournalError::MarkBeyondEnd {
                     folder: self.dir.join(journal::COMMANDS_FOLDER),
