@@ -59,6 +59,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let map = thread_map(&config, PipelineConfig::default().threads)?;
     // Before the first other thread is started; it would be wherever the system puts it.
     Cores::list().leave_to_spinning(&map.threads).map_err(Failure::system)?;
+    // Where a thread spins so as to lose no microsecond, it shall not wait for the kernel to clear pages either.
+    pages::take_memory_at_once(map.threads.iter().any(|thread| thread.idle.spins()));
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
