@@ -90,8 +90,8 @@ class Stock(fix.Application):
     """A QuickFIX initiator. `received` and `sent` hold every message that it took or gave, oldest first."""
 
     def __init__(self, sender, port, store, password=None, username=None, version="FIX.4.4", checked=False, logon=()):
-        """With `checked` QuickFIX holds every message that it gets against its own dictionary of the version; `logon`
-        has further fields for the Logon."""
+        """With `checked` QuickFIX holds every message that it gets against its own dictionary of the version, or against
+        the one in this file; `logon` has further fields for the Logon."""
         super().__init__()
         self.logon = logon
         self.sender = sender
@@ -104,7 +104,7 @@ class Stock(fix.Application):
         store.mkdir(parents=True, exist_ok=True)
         settings = store / f"{sender}.cfg"
         text = SETTINGS.format(sender=sender, port=self.cable.port, store=store, begin=VERSIONS[version][0])
-        settings.write_text(text + (dictionary_settings(version) if checked else NO_DICTIONARY) + application(version))
+        settings.write_text(text + (dictionary_settings(version, checked) if checked else NO_DICTIONARY) + application(version))
         self.settings = fix.SessionSettings(str(settings))
         self.files = fix.FileStoreFactory(self.settings)
         self.log = fix.FileLogFactory(str(store))
@@ -151,17 +151,18 @@ class Stock(fix.Application):
         assert self.online.wait(WAIT_S), f"{self.sender}: no logon; got {self.received[-3:]}"
         return self
 
-    def send(self, kind, fields, orders=()):
-        """Sends and returns how many messages had been received before. `orders` are the orders of a list."""
+    def send(self, kind, fields, instances=(), group=(73, 11)):
+        """Sends and returns how many messages had been received before. `instances` are those of a repeating group, of the
+        orders of a list if `group`, its count and its first field, says nothing else."""
         message = fix.Message()
         message.getHeader().setField(fix.MsgType(kind))
         for tag, value in fields:
             message.setField(fix.StringField(tag, str(value)))
-        for order in orders:
-            group = fix.Group(73, 11)
-            for tag, value in order:
-                group.setField(fix.StringField(tag, str(value)))
-            message.addGroup(group)
+        for instance in instances:
+            entry = fix.Group(*group)
+            for tag, value in instance:
+                entry.setField(fix.StringField(tag, str(value)))
+            message.addGroup(entry)
         before = len(self.received)
         assert fix.Session.sendToTarget(message, self.session), f"{self.sender} cannot send {fields}"
         return before
@@ -220,11 +221,16 @@ def application(version):
     return f"DefaultApplVerID={number}\n" if number else ""
 
 
-def dictionary_settings(version):
-    """QuickFIX's own dictionaries, which its package brings along."""
-    folder = pathlib.Path(sys.prefix) / "share" / "quickfix"
-    file = folder / (version.replace(".", "") + ".xml")
+def dictionary_file(version):
+    """QuickFIX's own dictionary, which its package brings along."""
+    file = pathlib.Path(sys.prefix) / "share" / "quickfix" / (version.replace(".", "") + ".xml")
     assert file.exists(), f"the dictionary of the package quickfix is not at {file}"
+    return file
+
+
+def dictionary_settings(version, checked):
+    file = dictionary_file(version) if checked is True else checked
     if VERSIONS[version][1] is None:
         return f"UseDataDictionary=Y\nDataDictionary={file}\n"
-    return f"UseDataDictionary=Y\nTransportDataDictionary={folder / 'FIXT11.xml'}\nAppDataDictionary={file}\n"
+    transport = dictionary_file("FIXT.1.1")
+    return f"UseDataDictionary=Y\nTransportDataDictionary={transport}\nAppDataDictionary={file}\n"

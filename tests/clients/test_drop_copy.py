@@ -1,15 +1,51 @@
 """Drop copies on a session of QuickFIX: each checked by QuickFIX against its dictionary, replayed from the journal."""
 import contextlib
+import xml.etree.ElementTree as xml
 
 from server import Server, Skip, folder, run
 from wire import cancel, new_order
 
 try:
-    from stock import VERSIONS, Stock
+    from stock import VERSIONS, Stock, dictionary_file
 except ImportError:
     raise Skip("quickfix is not installed: .venv/bin/pip install -r tests/clients/requirements.txt") from None
 
 TRADERS = ("ALICE", "BOB")
+
+FIELDS = {
+    1180: ("ApplID", "STRING"), 1181: ("ApplSeqNum", "INT"), 1346: ("ApplReqID", "STRING"), 1347: ("ApplReqType", "INT"),
+    1348: ("ApplResponseType", "INT"), 1351: ("NoApplIDs", "NUMINGROUP"), 1352: ("ApplResendFlag", "BOOLEAN"),
+    1353: ("ApplResponseID", "STRING"), 1355: ("RefApplID", "STRING"), 1356: ("ApplReportID", "STRING"),
+    1357: ("RefApplLastSeqNum", "INT"), 1426: ("ApplReportType", "INT"),
+}
+"""What FIX 5.0SP1 added and drop copies of earlier versions use, as docs/fix.md says."""
+
+
+def dictionary(version, path):
+    """What QuickFIX is to check against: its own dictionary, or for a version without these messages that with them."""
+    if version == "FIX.5.0SP2":
+        return True
+    tree = xml.parse(dictionary_file(version))
+    root = tree.getroot()
+
+    def add(to, *tags):
+        for tag in tags:
+            xml.SubElement(to, "field", name=FIELDS[tag][0], required="N")
+
+    add(root.find("messages/message[@msgtype='8']"), 1180, 1181, 1352)
+    answers = [("BX", "ApplicationMessageRequestAck", 1353, 1346, 1347, 1348), ("BY", "ApplicationMessageReport", 1356, 1346, 1426)]
+    for kind, name, *tags in answers:
+        message = xml.SubElement(root.find("messages"), "message", name=name, msgcat="app", msgtype=kind)
+        add(message, *tags)
+        add(xml.SubElement(message, "group", name="NoApplIDs", required="N"), 1355, 1357)
+    for number, (name, kind) in FIELDS.items():
+        xml.SubElement(root.find("fields"), "field", number=str(number), name=name, type=kind)
+    kinds = root.find("fields/field[@number='35']")
+    for kind, name, *_ in answers:
+        xml.SubElement(kinds, "value", enum=kind, description=name.upper())
+    file = path / f"{version}.xml"
+    tree.write(file)
+    return file
 
 
 def configuration(path):
@@ -34,6 +70,12 @@ def order(*fields):
     return [*new_order(*fields), (21, 1)]
 
 
+def replay(drop, name, first):
+    """Asks for all copies from a sequence on."""
+    application = [(1355, "desk"), (1182, first), (1183, 0)]
+    return drop.send("BW", [(1346, name), (1347, 0)], [application], group=(1351, 1355))
+
+
 def executions(messages):
     return [message for message in messages if message.type == "8"]
 
@@ -52,8 +94,7 @@ def live(version):
             stack.callback(it.stop)
             return it.logged_on()
 
-        # QuickFIX's dictionaries do not have 1180, 1181 and 1352 in an ExecutionReport before FIX 5.0SP1.
-        drop = client("DROP", password="carol-secret", checked=version == "FIX.5.0SP2")
+        drop = client("DROP", password="carol-secret", checked=dictionary(version, path))
         alice, bob, carol = client("ALICE"), client("BOB"), client("CAROL")
         alice.send("D", order("a1", 2, "0.5", "60000"))
         alice.wait("the acceptance", t11="a1", t150="0")
@@ -81,7 +122,7 @@ def live(version):
         drop.online.clear()
         drop.cable.plug()
         drop.logged_on()
-        since = drop.send("BW", [(1346, "again"), (1347, 0), (1182, 1), (1183, 0)])
+        since = replay(drop, "again", 1)
         drop.wait("the acceptance of the replay", since, t35="BX", t1346="again", t1348="0")
         drop.wait("the replay's end", since, t35="BY", t1426="3")
         replayed = [it for it in executions(drop.received[since:]) if it.get(1352) == "Y"]
@@ -91,7 +132,7 @@ def live(version):
         for again in replayed:
             assert sorted(body(again)) == sorted(firsts[again[17]]), f"{again} is not {firsts[again[17]]}"
         from_there = max(int(copy[1181]) for copy in copies)
-        since = drop.send("BW", [(1346, "end"), (1347, 0), (1182, from_there), (1183, 0)])
+        since = replay(drop, "end", from_there)
         drop.wait("the second replay's end", since, t35="BY")
         part = [it for it in executions(drop.received[since:]) if it.get(1352) == "Y"]
         assert part and all(int(it[1181]) == from_there for it in part), part
