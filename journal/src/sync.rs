@@ -31,6 +31,8 @@ struct Shared {
     synced_bytes: AtomicU64,
     /// The disk has failed: nothing is written or synced any more.
     failed: AtomicBool,
+    /// It was a sync that failed, not a write.
+    sync_failed: AtomicBool,
     files: Mutex<Files>,
     /// Held by the sync that runs.
     turn: Mutex<()>,
@@ -79,6 +81,7 @@ impl StreamSyncer {
             begun_bytes: AtomicU64::new(0),
             synced_bytes: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            sync_failed: AtomicBool::new(false),
             files: Mutex::new(Files::of(segment)),
             turn: Mutex::new(()),
         }))
@@ -159,6 +162,13 @@ impl StreamSyncer {
         self.0.failed.load(Ordering::Acquire)
     }
 
+    /// Whether a sync has failed. What the writer says after that follows from it; before that, what a sync says follows
+    /// from the writer's failure.
+    #[must_use]
+    pub fn has_met_failure(&self) -> bool {
+        self.0.sync_failed.load(Ordering::Acquire)
+    }
+
     /// The writer has failed: nothing is synced any more.
     pub(crate) fn stop(&self) {
         self.0.failed.store(true, Ordering::Release);
@@ -229,6 +239,7 @@ impl StreamSyncer {
     }
 
     fn stopped_by(&self, error: JournalError) -> JournalError {
+        self.0.sync_failed.store(true, Ordering::Release);
         self.stop();
         error
     }

@@ -26,13 +26,21 @@ pub trait Agent {
 
 /// Why an agent cannot go on, in words for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct AgentError(String);
+#[error("{reason}")]
+pub struct AgentError {
+    reason: String,
+    follows: bool,
+}
 
 impl AgentError {
     /// From anything that can be shown.
     pub fn new(reason: impl fmt::Display) -> Self {
-        Self(reason.to_string())
+        Self { reason: reason.to_string(), follows: false }
+    }
+
+    /// Whether it only follows from another failure, of the same journal, which whoever met it tells with its reason.
+    pub(crate) fn follows(&self) -> bool {
+        self.follows
     }
 }
 
@@ -44,7 +52,8 @@ impl From<crate::ring::RingError> for AgentError {
 
 impl From<journal::JournalError> for AgentError {
     fn from(error: journal::JournalError) -> Self {
-        Self::new(error)
+        let follows = matches!(error, journal::JournalError::Stopped { .. });
+        Self { follows, ..Self::new(error) }
     }
 }
 

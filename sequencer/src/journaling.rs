@@ -132,7 +132,11 @@ impl Agent for JournalAgent {
             return Ok(0);
         }
         self.how.wakers.journal.register();
-        let commands = self.write()?;
+        let commands = match self.write() {
+            // The sync agent has met the failure, and tells it with its reason.
+            Err(error) if error.follows() && self.syncer.has_met_failure() => return Ok(0),
+            result => result?,
+        };
         if commands > 0 {
             match self.how.durability {
                 Durability::Memory => {}
@@ -202,7 +206,11 @@ impl Agent for SyncAgent {
         }
         self.waiting_since_ns = None;
         let journal = &self.how.wakers.journal;
-        let durable = self.syncer.sync_after(|| journal.wake())?;
+        let durable = match self.syncer.sync_after(|| journal.wake()).map_err(AgentError::from) {
+            // The journal agent has met the failure, and tells it.
+            Err(error) if error.follows() && !self.syncer.has_met_failure() => return Ok(0),
+            result => result?,
+        };
         // Once anything has failed, nothing more leaves.
         if self.how.fault.is_raised() {
             return Ok(0);

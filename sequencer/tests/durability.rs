@@ -197,6 +197,7 @@ fn a_failed_sync_stops_the_threads_and_is_never_tried_again() {
     storage.fail_after(0, Fault::SyncError);
     ingress.try_send_bytes(0, COMMAND, 1, &[0]).unwrap();
     let fault = running.wait(&std::sync::atomic::AtomicBool::new(false)).unwrap();
+    // The journal agent, which may find the journal stopped before this is told, used to be named instead, without a reason.
     assert_eq!(fault.agent, "sync");
     assert!(fault.reason.contains("cannot sync"), "{}", fault.reason);
     let asked = storage.operations();
