@@ -20,6 +20,7 @@ mod ports_config;
 mod rules;
 mod series;
 mod settings;
+mod signals;
 mod snapshots;
 mod threads;
 mod timekeeper;

@@ -34,6 +34,7 @@ use crate::market_data;
 use crate::operator::{self, Known, Operator, Status, Wish};
 use crate::output::{Failure, grouped, progress_bar, tell};
 use crate::ports_config::BinaryPort;
+use crate::signals::stop_signals;
 use crate::snapshots::Snapshotter;
 use crate::threads::ThreadMap;
 use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
@@ -153,17 +154,6 @@ fn add_house_accounts(config: &mut Config) -> Result<(), Failure> {
         config.deposits.extend(deposits);
     }
     Ok(())
-}
-
-/// A first SIGINT or SIGTERM asks for an orderly stop, a second one ends the process at once.
-fn stop_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(Failure::system)?;
-    }
-    Ok(stop)
 }
 
 /// The journal's limits if there is one, else the configuration's.

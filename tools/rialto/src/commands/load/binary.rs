@@ -19,6 +19,7 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use super::args::LoadArgs;
 use super::run::{Answer, Session};
 use super::who::{Login, order_number};
+use super::write_out;
 use crate::config::Config;
 use crate::decimal::from_minor;
 use crate::output::Failure;
@@ -262,16 +263,7 @@ impl Session for BinarySession {
         if !self.outgoing.is_empty() && self.sent == 0 {
             self.last_sent = Instant::now();
         }
-        while self.sent < self.outgoing.len() {
-            match self.stream.write(&self.outgoing[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(Failure::system(format!("session {}: {error}", self.name))),
-            }
-        }
-        self.outgoing.clear();
-        self.sent = 0;
-        Ok(())
+        write_out(&mut self.stream, &self.name, &mut self.outgoing, &mut self.sent)
     }
 
     fn receive(&mut self, take: &mut dyn FnMut(Answer<'_>)) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use gateway::fix::{
 use super::args::LoadArgs;
 use super::run::{Answer, Session};
 use super::who::{Login, order_number};
+use super::write_out;
 use crate::output::Failure;
 
 /// Longest message that the server may send.
@@ -103,16 +104,7 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        while self.sent < self.outgoing.len() {
-            match self.stream.write(&self.outgoing[self.sent..]) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(Failure::system(format!("session {}: {error}", self.sender))),
-            }
-        }
-        self.outgoing.clear();
-        self.sent = 0;
-        Ok(())
+        write_out(&mut self.stream, &self.sender, &mut self.outgoing, &mut self.sent)
     }
 
     /// Takes what has arrived, answers TestRequests, and passes all other messages on.

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A logon that is refused, or a session that is lost.
 pub fn run(args: &LoadIdleArgs) -> Result<(), Failure> {
     let config = Config::load(args.who.config.as_deref()).map_err(Failure::usage)?;
-    let stop = super::interrupted()?;
+    let stop = crate::signals::stop_signals()?;
     load_users::raise_file_limit();
     let before = args.pid.map(resident_bytes).transpose()?;
     let bar = progress_bar(args.sessions, "logons", args.json);

@@ -14,6 +14,7 @@ mod run;
 mod stub;
 mod who;
 
+use std::io::{ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -28,6 +29,7 @@ use who::{Login, run_id};
 use crate::config::Config;
 use crate::load_users;
 use crate::output::Failure;
+use crate::signals::stop_signals;
 
 /// Most messages of one run: what has no answer yet is a bit each.
 const MOST_MESSAGES: u64 = 4_000_000_000;
@@ -72,7 +74,7 @@ fn prepare(args: &LoadArgs) -> Result<(Config, Vec<Login>, Arc<AtomicBool>), Fai
     }
     load_users::raise_file_limit();
     let logins = Login::all(&args.who, &config, args.sessions);
-    Ok((config, logins, interrupted()?))
+    Ok((config, logins, stop_signals()?))
 }
 
 /// Plays the plan and tells what was measured.
@@ -91,13 +93,24 @@ fn measure<S: Session>(
     report::tell(protocol, args, measured, &costs.unwrap_or_default())
 }
 
-/// Becomes true with the first Ctrl-C or SIGTERM; a second one ends the process at once.
-fn interrupted() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(Failure::system)?;
+/// Gives the socket of a session what it takes of `outgoing`, of which it has `sent` bytes already.
+///
+/// # Errors
+/// When the connection is gone.
+fn write_out(
+    stream: &mut impl Write,
+    session: &str,
+    outgoing: &mut Vec<u8>,
+    sent: &mut usize,
+) -> Result<(), Failure> {
+    while *sent < outgoing.len() {
+        match stream.write(&outgoing[*sent..]) {
+            Ok(count) => *sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(Failure::system(format!("session {session}: {error}"))),
+        }
     }
-    Ok(stop)
+    outgoing.clear();
+    *sent = 0;
+    Ok(())
 }

@@ -17,7 +17,7 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 /// # Errors
 /// An address that cannot be listened on.
 pub fn run(args: &LoadStubArgs) -> Result<(), Failure> {
-    let stop = super::interrupted()?;
+    let stop = crate::signals::stop_signals()?;
     let failed = |error| Failure::system(format!("cannot listen on {}: {error}", args.bind));
     let listener = TcpListener::bind(args.bind).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
