@@ -3,6 +3,9 @@
 //! `cargo bench -p gateway --bench market`. Each command is one new order or one cancel at one of the best ten prices of
 //! a book of 200 levels, that is one changed price level; for each subscriber a message is written into its output.
 
+#[path = "../tests/support/pair.rs"]
+mod pair;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -10,10 +13,8 @@ use gateway::access::PasswordHash;
 use gateway::fix::{MessageWriter, Version, format_utc_millis};
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, MarketSettings, UserConfig};
 use machine::{Context, EventBuffer};
-use protocol::{
-    AccountId, AssetCreated, CreateInstrument, InstrumentCreated, Limits, Name, OrderAccepted, OrderCanceled,
-    OrderId,
-};
+use pair::push_pair;
+use protocol::{AccountId, Limits, OrderAccepted, OrderCanceled, OrderId};
 
 const NOW_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -59,21 +60,7 @@ impl Bench {
     }
 
     fn create(&mut self) {
-        let name = |text| Name::from_text(text).expect("a name");
-        self.command(|events| {
-            for (asset, text) in [(1, "BTC"), (2, "USD")] {
-                events.push(&AssetCreated { asset, scale: 4, name: name(text), ..AssetCreated::default() });
-            }
-            events.push(&InstrumentCreated(CreateInstrument {
-                quote_minor_per_tick_lot: 1,
-                base_minor_per_lot: 10,
-                instrument: 1,
-                base_asset: 1,
-                quote_asset: 2,
-                name: name("BTC/USD"),
-                ..CreateInstrument::default()
-            }));
-        });
+        self.command(|events| push_pair(events, 4, 10));
     }
 
     /// Folds what `push` writes as the events of one command.

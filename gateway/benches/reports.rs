@@ -4,16 +4,17 @@
 //! a client that is away: nothing but the report, the store and its write. `bytes kept` has no event journal to read, so the
 //! store keeps each message; `events named` keeps what it was made of.
 
+#[path = "../tests/support/pair.rs"]
+mod pair;
+
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gateway::access::PasswordHash;
 use gateway::{Gateway, GatewayConfig, MemoryEvents, UserConfig};
 use machine::{Context, EventBuffer};
-use protocol::{
-    AccountId, AssetCreated, CancelReason, ClientOrderId, CreateInstrument, InstrumentCreated, Name,
-    OrderAccepted, OrderCanceled, OrderId,
-};
+use pair::push_pair;
+use protocol::{AccountId, CancelReason, ClientOrderId, OrderAccepted, OrderCanceled, OrderId};
 
 const CYCLE: u64 = 16;
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -40,21 +41,7 @@ impl Venue {
         let gateway = gateway.expect("a gateway");
         let events = EventBuffer::with_capacity(1 << 16);
         let mut venue = Self { gateway, events, sequence: 0, _folder: folder };
-        venue.command(|events, _| {
-            for (asset, text) in [(1, "BTC"), (2, "USD")] {
-                let name = Name::from_text(text).expect("a name");
-                events.push(&AssetCreated { asset, scale: 5, name, ..AssetCreated::default() });
-            }
-            events.push(&InstrumentCreated(CreateInstrument {
-                quote_minor_per_tick_lot: 1,
-                base_minor_per_lot: 1000,
-                instrument: 1,
-                base_asset: 1,
-                quote_asset: 2,
-                name: Name::from_text("BTC/USD").expect("a name"),
-                ..CreateInstrument::default()
-            }));
-        });
+        venue.command(|events, _| push_pair(events, 5, 1000));
         venue.hand_over();
         venue
     }

@@ -5,10 +5,8 @@ mod support;
 use gateway::fix::Version;
 use gateway::{Gateway, GatewayConfig, MarketSettings};
 use machine::{Context, EventBuffer};
-use protocol::{
-    AccountId, AssetCreated, CreateInstrument, InstrumentCreated, Limits, Name, OrderAccepted, OrderCanceled,
-    OrderId, Trade,
-};
+use protocol::{AccountId, Limits, OrderAccepted, OrderCanceled, OrderId, Trade};
+use support::pair::push_pair;
 use support::{ADDRESS, Port, START_NS, message_of, user};
 
 #[global_allocator]
@@ -118,21 +116,7 @@ fn subscribers_of_three_kinds_cost_no_memory_in_steady_state() {
     let gateway = Gateway::open(config).unwrap();
     let events = EventBuffer::with_capacity(1 << 12);
     let mut feed = Feed { gateway, links: Vec::new(), events, sequence: 0, bytes: 0 };
-    let name = |text| Name::from_text(text).unwrap();
-    feed.command(|events| {
-        for (asset, text) in [(1, "BTC"), (2, "USD")] {
-            events.push(&AssetCreated { asset, scale: 4, name: name(text), ..AssetCreated::default() });
-        }
-        events.push(&InstrumentCreated(CreateInstrument {
-            quote_minor_per_tick_lot: 1,
-            base_minor_per_lot: 10,
-            instrument: 1,
-            base_asset: 1,
-            quote_asset: 2,
-            name: name("BTC/USD"),
-            ..CreateInstrument::default()
-        }));
-    });
+    feed.command(|events| push_pair(events, 4, 10));
     let request = |depth: u32, book: &str| {
         format!("262=m|263=1|264={depth}|265=1|266={book}|267=4|269=0|269=1|269=2|269=B|146=1|55=BTC/USD")
     };

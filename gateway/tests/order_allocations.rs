@@ -6,9 +6,10 @@ use gateway::fix::Version;
 use gateway::{CommandPort, Gateway, GatewayConfig, MemoryEvents};
 use machine::{Context, EventBuffer, Source};
 use protocol::{
-    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, CreateInstrument, InstrumentCreated,
-    Name, OrderAccepted, OrderCanceled, OrderId, RejectReason, Rejected, Trade,
+    AccountId, CancelReason, ClientOrderId, CommandKind, OrderAccepted, OrderCanceled, OrderId, RejectReason,
+    Rejected, Trade,
 };
+use support::pair::push_pair;
 use support::{ADDRESS, START_NS, message_of, split, user};
 
 #[global_allocator]
@@ -55,21 +56,7 @@ impl Venue {
         let events = EventBuffer::with_capacity(1 << 12);
         let (port, output) = (Taken::default(), Vec::new());
         let mut venue = Self { gateway, port, link, next_out: 1, events, sequence: 0, reports: 0, output };
-        venue.take_events(0, |events, _| {
-            let name = |text| Name::from_text(text).unwrap();
-            for (asset, text) in [(1, "BTC"), (2, "USD")] {
-                events.push(&AssetCreated { asset, scale: 4, name: name(text), ..AssetCreated::default() });
-            }
-            events.push(&InstrumentCreated(CreateInstrument {
-                quote_minor_per_tick_lot: 1,
-                base_minor_per_lot: 10,
-                instrument: 1,
-                base_asset: 1,
-                quote_asset: 2,
-                name: name("BTC/USD"),
-                ..CreateInstrument::default()
-            }));
-        });
+        venue.take_events(0, |events, _| push_pair(events, 4, 10));
         venue.send("A", "98=0|108=0|553=alice|554=ALICE-secret");
         assert!(String::from_utf8_lossy(&venue.output).contains("\u{1}35=A\u{1}"));
         venue

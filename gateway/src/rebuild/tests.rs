@@ -1,14 +1,18 @@
 //! The worker on events in memory: every report of a long run, asked for in every way, is made as it was.
 
+#[path = "../../tests/support/pair.rs"]
+mod pair;
+
 use super::*;
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{MessageWriter, Version};
 use crate::orders::{Orders, Report};
 use checkpoint::{Checkpoints, Purpose};
 use machine::{Context, EventBuffer};
+use pair::push_pair;
 use protocol::{
-    AccountId, AssetCreated, CancelReason, ClientOrderId, CommandKind, CreateInstrument, InstrumentCreated,
-    Name, OrderAccepted, OrderCanceled, OrderId, OrderReplaced, RejectReason, Rejected, Trade,
+    AccountId, CancelReason, ClientOrderId, CommandKind, OrderAccepted, OrderCanceled, OrderId,
+    OrderReplaced, RejectReason, Rejected, Trade,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -119,21 +123,7 @@ impl Run {
     }
 
     fn create(&mut self) {
-        self.command(None, |_, events| {
-            for (asset, text) in [(1, "BTC"), (2, "USD")] {
-                let name = Name::from_text(text).unwrap();
-                events.push(&AssetCreated { asset, scale: 5, name, ..AssetCreated::default() });
-            }
-            events.push(&InstrumentCreated(CreateInstrument {
-                quote_minor_per_tick_lot: 1,
-                base_minor_per_lot: 1000,
-                instrument: 1,
-                base_asset: 1,
-                quote_asset: 2,
-                name: Name::from_text("BTC/USD").unwrap(),
-                ..CreateInstrument::default()
-            }));
-        });
+        self.command(None, |_, events| push_pair(events, 5, 1000));
     }
 
     fn go_on(&mut self, commands: u64) {

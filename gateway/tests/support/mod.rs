@@ -1,6 +1,8 @@
 //! The gateway joined to the real exchange, stepped by hand: no threads, no sockets, no clock.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod pair;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
