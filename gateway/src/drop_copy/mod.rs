@@ -120,25 +120,27 @@ pub(crate) fn has_application_sequence(version: Version) -> bool {
     version >= Version::Fix42
 }
 
+fn write_party_role(writer: &mut MessageWriter<'_>, role: u64) {
+    // D: a code of our own.
+    writer.bytes(tags::PARTY_ID_SOURCE, b"D");
+    writer.integer(tags::PARTY_ROLE, role);
+}
+
 fn write_copied(writer: &mut MessageWriter<'_>, copied: &Copied<'_>) {
     let version = writer.version();
     if version < Version::Fix43 {
         writer.bytes(tags::CLIENT_ID, copied.comp_id.as_bytes());
     } else {
-        let account = copied.account.to_string();
-        let all = [
-            (copied.firm, EXECUTING_FIRM),
-            (copied.comp_id, ORIGINATION_TRADER),
-            (account.as_str(), CUSTOMER_ACCOUNT),
-        ];
-        // FIX.4.3 has no such role yet; the account is Account (1) as well.
-        let parties = if version == Version::Fix43 { &all[..2] } else { &all };
-        writer.integer(tags::NO_PARTY_IDS, parties.len() as u64);
-        for &(id, role) in parties {
+        // FIX.4.3 has no role for the account yet, which is Account (1) as well.
+        let has_account = version > Version::Fix43;
+        writer.integer(tags::NO_PARTY_IDS, 2 + u64::from(has_account));
+        for (id, role) in [(copied.firm, EXECUTING_FIRM), (copied.comp_id, ORIGINATION_TRADER)] {
             writer.bytes(tags::PARTY_ID, id.as_bytes());
-            // D: a code of our own.
-            writer.bytes(tags::PARTY_ID_SOURCE, b"D");
-            writer.integer(tags::PARTY_ROLE, role);
+            write_party_role(writer, role);
+        }
+        if has_account {
+            writer.integer(tags::PARTY_ID, u64::from(copied.account.0));
+            write_party_role(writer, CUSTOMER_ACCOUNT);
         }
     }
     if version >= Version::Fix44 {
