@@ -107,7 +107,8 @@ impl ReadAhead {
     /// # Errors
     /// Damage, with file and offset; or what the system says.
     pub fn check_end(&mut self, synced: u64) -> Result<(), JournalError> {
-        self.ended.as_mut().expect("the records have ended").end_knowing(synced).map(|_| ())
+        let ended = self.ended.as_mut().expect("the records have ended");
+        if ended.last_sequence() < synced { ended.end_knowing(synced).map(|_| ()) } else { Ok(()) }
     }
 
     /// Ends the thread, once it has come to the end of the stream, and asks whether that is an end.
