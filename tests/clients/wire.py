@@ -108,7 +108,7 @@ class Session:
         self.socket = None
         self.received = []
         self.closed = True
-        self.asked_to_resend = False
+        self.gap_to, self.early = 0, {}
         self.sent = {}
         self.open_ping = None
 
@@ -118,7 +118,7 @@ class Session:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.parser = Parser()
         self.closed = False
-        self.asked_to_resend = False
+        self.gap_to, self.early = 0, {}
         self.sent.clear()
         return self
 
@@ -223,22 +223,28 @@ class Session:
             raise WireError(f"MsgSeqNum too low, expected {self.next_in}: {message}")
 
     def _on_gap(self, message):
-        """What came early will come again in its place: everything up to the newest is asked for, once."""
+        """What comes early waits for what is missing, which is asked for once. The exchange goes on with what is new
+        while it makes old reports again, so that an answer may well come before them."""
         if message.type == "A":
             self.received.append(message)
-        if not self.asked_to_resend:
-            self.asked_to_resend = True
+        else:
+            self.early[message.sequence] = message
+        if not self.gap_to:
+            self.gap_to = message.sequence
             self.send("2", [(7, self.next_in), (16, 0)])
 
     def _in_sequence(self, message):
-        self.asked_to_resend = False
-        self.next_in += 1
-        if message.type == "4":
-            self.next_in = int(message[36])
-        elif message.type == "1":
-            self.send("0", [(112, message[112])])
-        else:
-            self.received.append(message)
+        while message is not None:
+            self.next_in += 1
+            if message.type == "4":
+                self.next_in = int(message[36])
+            elif message.type == "1":
+                self.send("0", [(112, message[112])])
+            else:
+                self.received.append(message)
+            message = self.early.pop(self.next_in, None)
+        if self.next_in > self.gap_to:
+            self.gap_to = 0
 
     def _resend(self, begin):
         again = [(43, "Y"), (122, now())]
