@@ -174,8 +174,8 @@ impl StreamSyncer {
         self.0.failed.store(true, Ordering::Release);
     }
 
-    /// Tells of a frame that has been written.
-    pub(crate) fn frame_written(&self, bytes: u64, last_complete: u64) {
+    /// Tells of frames that have been written.
+    pub(crate) fn frames_written(&self, bytes: u64, last_complete: u64) {
         let before = self.0.written_bytes.load(Ordering::Relaxed);
         self.0.written_bytes.store(before + bytes, Ordering::Release);
         self.0.written.store(last_complete, Ordering::Release);

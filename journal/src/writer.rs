@@ -35,6 +35,8 @@ pub struct StreamWriter {
     /// What the caller has acknowledged.
     claimed: u64,
     pub(crate) syncer: StreamSyncer,
+    /// Bytes of frames that the syncer has not been shown yet.
+    unannounced_bytes: u64,
 }
 
 /// Zeros pay for themselves when they serve at least this many frames: a frame of 256 KiB is synced sooner without.
@@ -133,6 +135,7 @@ impl StreamWriter {
             frame: FrameBuffer::new(options.max_frame_bytes, scan.chain),
             claimed: 0,
             syncer,
+            unannounced_bytes: 0,
         })
     }
 
@@ -146,7 +149,11 @@ impl StreamWriter {
     /// # Errors
     /// A full disk, what the system says, or a batch that breaks these rules; the writer is stopped after any.
     pub fn append(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
-        self.guarded(|writer| writer.gather(records, durable_sequence))
+        self.guarded(|writer| {
+            writer.gather(records, durable_sequence)?;
+            writer.announce();
+            Ok(())
+        })
     }
 
     /// Writes what is gathered to the system, which keeps it when this process dies. Safe against loss of power only
@@ -155,7 +162,11 @@ impl StreamWriter {
     /// # Errors
     /// As for [`StreamWriter::append`].
     pub fn flush(&mut self) -> Result<(), JournalError> {
-        self.guarded(Self::write_frame)
+        self.guarded(|writer| {
+            writer.write_frame()?;
+            writer.announce();
+            Ok(())
+        })
     }
 
     /// [`StreamWriter::append`] and [`StreamWriter::flush`].
@@ -165,7 +176,9 @@ impl StreamWriter {
     pub fn write_batch(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
         self.guarded(|writer| {
             writer.gather(records, durable_sequence)?;
-            writer.write_frame()
+            writer.write_frame()?;
+            writer.announce();
+            Ok(())
         })
     }
 
@@ -177,6 +190,7 @@ impl StreamWriter {
     pub fn sync(&mut self) -> Result<u64, JournalError> {
         self.guarded(|writer| {
             writer.write_frame()?;
+            writer.announce();
             if writer.syncer.is_dirty() { writer.syncer.sync() } else { Ok(writer.durable_sequence()) }
         })
     }
@@ -313,12 +327,21 @@ impl StreamWriter {
         self.offset = end;
         self.chain = chain;
         self.frame.restart(chain);
-        self.syncer.frame_written(total, chain.last_complete());
+        self.unannounced_bytes += total;
         let zero_ahead = u64::from(self.options.zero_ahead_bytes);
         if end > self.zeroed_to && total < zero_ahead / ZERO_AHEAD_FRAMES {
             self.zero_ahead().map_err(|error| self.write_error(error))?;
         }
         Ok(())
+    }
+
+    /// Shows the syncer what has been written. Not frame by frame: a sync that runs on another thread would begin with the
+    /// first of a long batch, and the disk would get it in small pieces.
+    fn announce(&mut self) {
+        let bytes = std::mem::take(&mut self.unannounced_bytes);
+        if bytes > 0 {
+            self.syncer.frames_written(bytes, self.chain.last_complete());
+        }
     }
 
     /// Writes zeros ahead of the frames, so that most syncs need not convert unwritten extents.
@@ -340,6 +363,7 @@ impl StreamWriter {
         if first_sequence <= self.segment.header.first_sequence {
             return Err(self.refuse("one command's events fill a whole segment; take larger segments"));
         }
+        self.announce();
         let mut unsynced = Some(self.segment.header.first_sequence);
         if self.options.sync_on_roll {
             self.syncer.sync()?;

@@ -82,6 +82,28 @@ fn after_a_failed_write_nothing_is_synced() {
     assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
 }
 
+/// A thread that syncs used to begin with the first frame of a long batch: the disk got a batch of 1 MiB in pieces of 64 and
+/// 128 KiB, each with a sync of its own, and took half as much again for it.
+#[test]
+fn a_batch_of_many_frames_is_shown_to_the_syncer_as_a_whole() {
+    let storage = SimulatedStorage::new();
+    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
+    let syncer = writer.syncer();
+    writer.write_batch(&batch(1..=5), 0).unwrap();
+    let (before, operations) = (syncer.gathered_bytes(), storage.operations());
+    writer.write_batch(&batch(6..=400), 0).unwrap();
+    assert!(storage.operations() > operations + 2, "some frames");
+    assert_eq!(syncer.written_sequence(), 400);
+    assert!(syncer.gathered_bytes() > before + 16_384);
+    // What a thread that looked between two frames would have seen: the second one fails.
+    let shown = (syncer.written_sequence(), syncer.gathered_bytes());
+    let operations = storage.operations();
+    storage.fail_after(1, Fault::WriteError);
+    assert!(writer.write_batch(&batch(401..=800), 0).is_err());
+    assert!(storage.operations() > operations, "the first one was written");
+    assert_eq!((syncer.written_sequence(), syncer.gathered_bytes()), shown);
+}
+
 #[test]
 fn full_segments_can_be_made_safe_before_the_current_one() {
     let storage = SimulatedStorage::new();
