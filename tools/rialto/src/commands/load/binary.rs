@@ -256,6 +256,10 @@ impl Session for BinarySession {
         }
     }
 
+    fn unsent_bytes(&self) -> usize {
+        self.outgoing.len() - self.sent
+    }
+
     fn flush(&mut self) -> Result<(), Failure> {
         if self.outgoing.is_empty() && self.last_sent.elapsed().as_secs() >= HEARTBEAT_S {
             push_packet(&mut self.outgoing, packet::CLIENT_HEARTBEAT, &[]);

@@ -69,15 +69,21 @@ impl Link {
         });
         link.stream.write_all(&link.outgoing).map_err(Failure::system)?;
         link.outgoing.clear();
-        let count = link.stream.read(&mut link.buffer).map_err(|error| login.no_answer(&error))?;
-        link.received.extend_from_slice(&link.buffer[..count]);
-        let (mut accepted, mut reason) = (false, String::new());
-        link.messages(&mut |message| match message.message_type() {
-            b"A" => accepted = true,
-            _ => reason = message.get(58).unwrap_or_default().escape_ascii().to_string(),
-        });
+        // The answer may come in pieces; what refuses it may be followed by the end of the connection.
+        let (mut accepted, mut refused) = (false, None);
+        while !accepted && refused.is_none() {
+            let count = link.stream.read(&mut link.buffer).map_err(|error| login.no_answer(&error))?;
+            link.received.extend_from_slice(&link.buffer[..count]);
+            link.messages(&mut |message| match message.message_type() {
+                b"A" => accepted = true,
+                _ => refused = Some(message.get(58).unwrap_or_default().escape_ascii().to_string()),
+            });
+            if count == 0 {
+                refused.get_or_insert_default();
+            }
+        }
         if !accepted {
-            return Err(login.refused(connect, &reason));
+            return Err(login.refused(connect, &refused.unwrap_or_default()));
         }
         link.stream.set_nonblocking(true).map_err(Failure::system)?;
         Ok(link)
@@ -211,6 +217,10 @@ impl Session for FixSession {
             message.character(54, b'1');
             message.bytes(60, time);
         });
+    }
+
+    fn unsent_bytes(&self) -> usize {
+        self.link.outgoing.len() - self.link.sent
     }
 
     fn flush(&mut self) -> Result<(), Failure> {

@@ -13,6 +13,10 @@ use crate::output::{Failure, progress_bar};
 const DRAIN: Duration = Duration::from_secs(10);
 /// Messages sent before answers are looked for again.
 const BURST: u64 = 64;
+/// While a session has so much output that its socket does not take, nothing more is sent: what is due stays due, and its latency
+/// counts from then. Otherwise an exchange that is slower than the rate would fill this process's memory, and get messages
+/// whose SendingTime is long past.
+const UNSENT_BYTES: usize = 256 * 1024;
 /// Cancels of orders that are left which wait for their answer at the same time.
 const LEFT_OPEN: u64 = 1_024;
 
@@ -31,6 +35,9 @@ pub trait Session {
 
     /// Puts the cancel of an order into the output, now or as soon as its order can be named.
     fn cancel(&mut self, number: u64, order: u64);
+
+    /// Bytes of the output that the socket has not taken yet.
+    fn unsent_bytes(&self) -> usize;
 
     /// Gives the socket what it takes.
     fn flush(&mut self) -> Result<(), Failure>;
@@ -133,6 +140,9 @@ impl<'a, S: Session> Run<'a, S> {
         while self.measured.sent < burst && self.plan.due_ns(self.measured.sent) <= now_ns {
             let number = self.measured.sent;
             let session = &mut self.sessions[self.plan.session(number)];
+            if session.unsent_bytes() >= UNSENT_BYTES {
+                break;
+            }
             match self.plan.step(number) {
                 Step::Enter => session.enter(number),
                 Step::Cancel(order) => session.cancel(number, order),
@@ -195,5 +205,63 @@ impl<'a, S: Session> Run<'a, S> {
             session.flush()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    const MESSAGE_BYTES: usize = 8 * 1024;
+
+    /// A server that takes one message each time.
+    #[derive(Default)]
+    struct Slow {
+        output: VecDeque<u64>,
+        answers: Vec<u64>,
+        most_unsent_bytes: usize,
+    }
+
+    impl Session for Slow {
+        fn enter(&mut self, number: u64) {
+            self.output.push_back(number);
+            self.most_unsent_bytes = self.most_unsent_bytes.max(self.unsent_bytes());
+        }
+
+        fn cancel(&mut self, number: u64, _order: u64) {
+            self.output.push_back(number);
+        }
+
+        fn unsent_bytes(&self) -> usize {
+            self.output.len() * MESSAGE_BYTES
+        }
+
+        fn flush(&mut self) -> Result<(), Failure> {
+            self.answers.extend(self.output.pop_front());
+            Ok(())
+        }
+
+        fn receive(&mut self, take: &mut dyn FnMut(Answer<'_>)) -> Result<(), Failure> {
+            self.answers.drain(..).for_each(|number| take(Answer { number, rejected: None }));
+            Ok(())
+        }
+
+        fn log_out(&mut self) {}
+    }
+
+    /// At three times the rate that an exchange could do, the client kept what the socket did not take: gigabytes of it, until
+    /// the exchange refused messages whose SendingTime was two minutes old.
+    #[test]
+    fn what_a_slow_server_does_not_take_stays_due_and_is_not_piled_up() {
+        let mut sessions = [Slow::default(), Slow::default()];
+        let plan = Plan::new(1_000_000_000, 5_000, 2);
+        let measured = Run::new(&mut sessions, plan, true, Arc::default()).play(true);
+        assert_eq!(measured.failure.map(|failure| failure.message), None);
+        assert_eq!((measured.sent, measured.latency.len()), (5_000, 5_000));
+        for session in &sessions {
+            assert!((UNSENT_BYTES - MESSAGE_BYTES..=UNSENT_BYTES).contains(&session.most_unsent_bytes));
+        }
     }
 }
