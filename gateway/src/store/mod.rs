@@ -43,13 +43,22 @@
 //! opened, is rewritten beside itself and renamed. So is one of format 1, which kept the bytes of all messages. Garbage is
 //! what a reset of the sequences has ended, reports beyond the newest `resend_messages` of a session, and messages with
 //! bytes beyond the newest `kept_bytes` of a session; numbers and commits of the past are garbage, too. So the file is at
-//! most the larger of `store_bytes` and twice what all sessions may keep, and one duty cycle more.
+//! most the larger of `store_bytes` and twice what all sessions may keep, and what comes while it is rewritten.
+//!
+//! Rewriting is done by a thread of its own, while the gateway goes on writing to the old file: the thread copies what is
+//! needed, then what has come since, and when next to nothing is missing the gateway's thread copies that, renames the
+//! new file and goes on with it ([`rewrite`]). If the disk has no room for the new file, the old one grows, a note says
+//! so, and it is tried again later.
 
+mod adopt;
 mod again;
 mod entry;
 mod old;
 mod recent;
 mod rewrite;
+#[cfg(test)]
+mod rewrite_tests;
+mod rewriter;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +78,7 @@ use entry::{
     EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_report_bytes, push_text,
 };
 use recent::{Place, Recent};
+use rewriter::Rewriter;
 
 /// The format that is written.
 const FORMAT: u8 = 2;
@@ -222,6 +232,7 @@ pub struct Store {
     replayed: VecDeque<Replayed>,
     notes: Vec<String>,
     made_differently: u64,
+    rewriter: Rewriter,
     /// Reused for what a report's entry needs.
     asked: Vec<u8>,
     window: Vec<u8>,
@@ -252,15 +263,19 @@ impl Store {
             replayed: VecDeque::new(),
             notes: Vec::new(),
             made_differently: 0,
+            rewriter: Rewriter::start().map_err(io_error)?,
             asked: Vec::new(),
             window: Vec::new(),
         };
         store.recover()?;
+        rewriter::remove_leftover(path);
         store.adopt(names).map_err(io_error)?;
+        if !store.pending.is_empty() {
+            store.write_pending(store.applied).map_err(io_error)?;
+        }
         if store.file_length > 1 << 20 && store.live_bytes * 2 < store.file_length {
             store.compact().map_err(io_error)?;
         }
-        store.commit(store.applied, true).map_err(io_error)?;
         Ok(store)
     }
 
@@ -524,21 +539,30 @@ impl Store {
     /// # Errors
     /// When the file cannot be written; the gateway must stop then.
     pub fn commit(&mut self, applied: u64, force: bool) -> io::Result<()> {
+        if self.rewriter.is_busy() {
+            self.end_rewriting()?;
+        }
         let far = force || applied >= self.applied + FORCE_COMMIT;
         if self.pending.is_empty() && (!far || applied == self.applied) {
             return Ok(());
         }
-        self.applied = applied;
-        push_number(&mut self.pending, EntryKind::Commit, 0, applied);
-        self.file.write_all_at(&self.pending, self.file_length)?;
-        self.file_length += self.pending.len() as u64;
-        self.pending.clear();
+        self.write_pending(applied)?;
         if self.file_length > self.limits.file_bytes && self.live_bytes * 2 < self.file_length {
-            self.compact()?;
+            self.begin_rewriting();
         }
         if let Some(rebuilder) = &mut self.rebuilder {
             rebuilder.committed(applied);
         }
+        Ok(())
+    }
+
+    fn write_pending(&mut self, applied: u64) -> io::Result<()> {
+        self.applied = applied;
+        push_number(&mut self.pending, EntryKind::Commit, 0, applied);
+        self.file.write_all_at(&self.pending, self.file_length)?;
+        self.file_length += self.pending.len() as u64;
+        self.rewriter.committed(self.file_length);
+        self.pending.clear();
         Ok(())
     }
 }

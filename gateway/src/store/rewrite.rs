@@ -1,109 +1,237 @@
-//! Writing the file again: for other sessions than it was written for, and without what is no longer needed.
+//! Writing the file again without what is no longer needed, a step at a time, while the store goes on writing to it.
+//!
+//! ```text
+//!  old file   ├ header ┤ what was there at the start ................ ┤ what came since .... ┤ still coming
+//!                              │ what is needed of it                       │ as it is
+//!                              ▼                                            ▼
+//!  new file   ├ header ┤ sessions ┤ messages ┤ numbers ┤ commit ┤ what came since ... ┤
+//! ```
+//!
+//! Whenever the process ends, the old file is whole and the new one is of no use; the store puts the new one in its
+//! place when it has all that the old one has ([`super::rewriter`]).
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::entry::{self, EntryKind, FILE_HEADER, file_header, push_number, push_text};
-use super::{FORMAT, SessionState, Store};
+use super::Stored;
+use super::entry::{Entry, EntryKind, Scan};
 
-impl Store {
-    /// Brings the configured sessions to the indices that the gateway uses. Sessions that are no longer configured
-    /// keep their state, behind the others.
-    pub(super) fn adopt(&mut self, names: &[&str]) -> io::Result<()> {
-        let in_place = names
-            .iter()
-            .enumerate()
-            .all(|(index, name)| self.sessions.get(index).is_some_and(|session| session.name == *name));
-        if in_place {
-            return Ok(());
-        }
-        let mut old = std::mem::take(&mut self.sessions);
-        for name in names {
-            let at = old.iter().position(|session| session.name == *name);
-            self.sessions.push(at.map_or_else(|| SessionState::new((*name).to_owned()), |at| old.remove(at)));
-        }
-        self.sessions.extend(old);
-        self.write_heads();
-        // Entries name sessions by index, so messages under the old indices must be written again.
-        let mut bytes = Vec::new();
-        for index in 0..self.sessions.len() {
-            let next_out = self.sessions[index].next_out;
-            let kept = std::mem::take(&mut self.sessions[index].kept);
-            self.sessions[index].kept_bytes = 0;
-            for stored in std::mem::take(&mut self.sessions[index].messages) {
-                if stored.length == 0 {
-                    continue;
-                }
-                self.live_bytes -= u64::from(stored.length);
-                self.read_entry(&stored, &mut bytes)?;
-                let offset = self.end();
-                entry::push_moved(&mut self.pending, &bytes, index as u16);
-                self.keep(index, stored.number, (offset, bytes.len()), 0);
-                if kept.binary_search(&stored.number).is_ok() {
-                    self.bound_kept(index);
+/// Bytes written in one step.
+const STEP_BYTES: usize = 1 << 20;
+/// Bytes looked at in one step.
+const STEP_SCAN_BYTES: u64 = 8 << 20;
+/// The new file is synced whenever so much of it was written: the file system must not get much to write at once when
+/// the journal beside it syncs.
+const SYNC_BYTES: u64 = 16 << 20;
+/// So much may be missing in the new file when the store takes it over, and is copied by the gateway's own thread.
+const REST_BYTES: u64 = 64 << 10;
+
+/// Which messages of a session are still needed: those of the file from these offsets on.
+#[derive(Clone, Copy)]
+pub(super) struct Needed {
+    /// Of any kind.
+    pub(super) from: u64,
+    /// Of those that no event stands behind.
+    pub(super) kept_from: u64,
+}
+
+/// What is to be done.
+pub(super) struct Plan {
+    /// The old file.
+    pub(super) source: File,
+    /// Path of the new one.
+    pub(super) target: PathBuf,
+    /// By session.
+    pub(super) needed: Vec<Needed>,
+    /// What the new file begins with: its header and the sessions.
+    pub(super) head: Vec<u8>,
+    /// What follows the messages: the numbers as they stood at `upto`, and a commit.
+    pub(super) numbers: Vec<u8>,
+    /// End of the old file when the plan was made.
+    pub(super) upto: u64,
+    /// End of what is committed in the old file now.
+    pub(super) committed: Arc<AtomicU64>,
+}
+
+/// The messages of a session in the new file.
+#[derive(Default)]
+pub(super) struct Moved {
+    pub(super) messages: VecDeque<Stored>,
+    /// Numbers of those that no event stands behind.
+    pub(super) kept: Vec<u64>,
+}
+
+/// The new file, but for the newest entries.
+pub(super) struct Rewritten {
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    /// What of the old file it holds ends here.
+    pub(super) copied: u64,
+    /// Its own end.
+    pub(super) length: u64,
+    /// What came since the plan was made begins here in the old file, and here in the new one.
+    pub(super) upto: u64,
+    pub(super) base: u64,
+    pub(super) sessions: Vec<Moved>,
+}
+
+/// Why there is no new file.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: io::Error,
+    /// Whether the disk can be trusted all the same: there is no room, or no file could be opened.
+    pub(super) harmless: bool,
+}
+
+impl Failed {
+    /// The new file could not be opened.
+    fn to_open(error: io::Error) -> Self {
+        Self { error, harmless: true }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        let harmless = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        Self { error, harmless }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Messages,
+    Tail,
+    /// The tail once more: it has grown while the file was synced.
+    SyncedTail,
+    Done,
+}
+
+/// The work under way.
+pub(super) struct Rewrite {
+    plan: Plan,
+    file: File,
+    stage: Stage,
+    /// Place in the old file, and the end of the new one.
+    at: u64,
+    length: u64,
+    base: u64,
+    unsynced: u64,
+    sessions: Vec<Moved>,
+    out: Vec<u8>,
+}
+
+impl Rewrite {
+    /// Begins the new file.
+    pub(super) fn begin(mut plan: Plan) -> Result<Self, Failed> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&plan.target);
+        let mut rewrite = Self {
+            file: file.map_err(Failed::to_open)?,
+            stage: Stage::Messages,
+            at: super::FILE_HEADER as u64,
+            length: 0,
+            base: 0,
+            unsynced: 0,
+            sessions: plan.needed.iter().map(|_| Moved::default()).collect(),
+            out: std::mem::take(&mut plan.head),
+            plan,
+        };
+        rewrite.write_out()?;
+        Ok(rewrite)
+    }
+
+    /// Goes on for a bounded while. `false` when it is through.
+    pub(super) fn step(&mut self) -> Result<bool, Failed> {
+        match self.stage {
+            Stage::Messages => self.copy_messages()?,
+            Stage::Tail => {
+                if self.copy_tail()? {
+                    self.file.sync_all()?;
+                    self.stage = Stage::SyncedTail;
                 }
             }
-            self.sessions[index].next_out = next_out;
+            Stage::SyncedTail => {
+                if self.copy_tail()? {
+                    self.stage = Stage::Done;
+                }
+            }
+            Stage::Done => {}
         }
-        self.write_numbers();
+        Ok(self.stage != Stage::Done)
+    }
+
+    /// What has come of it, once it is through.
+    pub(super) fn finish(self) -> Rewritten {
+        let Self { plan: Plan { target: path, upto, .. }, file, at, length, base, sessions, .. } = self;
+        Rewritten { file, path, copied: at, length, upto, base, sessions }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.file.write_all(&self.out)?;
+        self.length += self.out.len() as u64;
+        self.unsynced += self.out.len() as u64;
+        self.out.clear();
+        if self.unsynced >= SYNC_BYTES {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
         Ok(())
     }
 
-    fn write_heads(&mut self) {
-        for (index, session) in self.sessions.iter().enumerate() {
-            push_text(&mut self.pending, EntryKind::Session, index as u16, 0, session.name.as_bytes());
+    fn copy_messages(&mut self) -> io::Result<()> {
+        let Self { plan, sessions, out, length, at, .. } = self;
+        let mut scan = Scan::new(&plan.source, *at, plan.upto);
+        let mut ended = false;
+        while out.len() < STEP_BYTES && scan.offset() - *at < STEP_SCAN_BYTES {
+            let Some(entry) = scan.next_entry()? else {
+                ended = true;
+                break;
+            };
+            let needed = plan.needed.get(usize::from(entry.session));
+            if !needed.is_some_and(|needed| needed.has(&entry)) {
+                continue;
+            }
+            let moved = &mut sessions[usize::from(entry.session)];
+            let (offset, bytes) = (*length + out.len() as u64, entry.bytes.len() as u32);
+            moved.messages.push_back(Stored { number: entry.number, offset, length: bytes, recent: 0 });
+            if entry.is_kept() {
+                moved.kept.push(entry.number);
+            }
+            out.extend_from_slice(entry.bytes);
         }
+        *at = scan.offset();
+        if ended {
+            if *at < plan.upto {
+                let problem = format!("the session store has changed at offset {at} since it was written");
+                return Err(io::Error::new(ErrorKind::InvalidData, problem));
+            }
+            out.append(&mut plan.numbers);
+            self.base = *length + out.len() as u64;
+            self.stage = Stage::Tail;
+        }
+        self.write_out()
     }
 
-    fn write_numbers(&mut self) {
-        for (index, session) in self.sessions.iter().enumerate() {
-            push_number(&mut self.pending, EntryKind::NextOut, index as u16, session.next_out);
-            push_number(&mut self.pending, EntryKind::NextIn, index as u16, session.next_in);
-            push_number(&mut self.pending, EntryKind::Began, index as u16, session.began_ns);
-            if let Some(after_ns) = session.cancels_after_ns {
-                push_number(&mut self.pending, EntryKind::OnDisconnect, index as u16, after_ns + 1);
-            }
-            if let Some(version) = session.version {
-                push_number(&mut self.pending, EntryKind::Version, index as u16, version as u64);
-            }
-        }
+    /// Copies a part of what came since the plan was made; whether next to nothing is missing now.
+    fn copy_tail(&mut self) -> io::Result<bool> {
+        let missing = self.plan.committed.load(Ordering::Acquire) - self.at;
+        self.out.resize((missing as usize).min(STEP_BYTES), 0);
+        self.plan.source.read_exact_at(&mut self.out, self.at)?;
+        self.at += self.out.len() as u64;
+        self.write_out()?;
+        Ok(missing <= STEP_BYTES as u64
+            && self.plan.committed.load(Ordering::Acquire) - self.at <= REST_BYTES)
     }
+}
 
-    /// Rewrites the file with what is still needed, beside it, and puts it in its place.
-    pub(super) fn compact(&mut self) -> io::Result<()> {
-        assert!(self.pending.is_empty(), "only committed state is rewritten");
-        let temporary = self.path.with_extension("rewriting");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&temporary)?;
-        file.write_all(&file_header(FORMAT, self.gateway))?;
-        let mut offset = FILE_HEADER as u64;
-        self.write_heads();
-        let mut bytes = Vec::new();
-        for index in 0..self.sessions.len() {
-            self.sessions[index].messages.retain(|stored| stored.length > 0);
-            for at in 0..self.sessions[index].messages.len() {
-                let stored = self.sessions[index].messages[at];
-                bytes.resize(stored.length as usize, 0);
-                self.file.read_exact_at(&mut bytes, stored.offset)?;
-                self.sessions[index].messages[at].offset = offset + self.pending.len() as u64;
-                self.pending.extend_from_slice(&bytes);
-                if self.pending.len() > 1 << 20 {
-                    file.write_all(&self.pending)?;
-                    offset += self.pending.len() as u64;
-                    self.pending.clear();
-                }
-            }
-        }
-        self.write_numbers();
-        push_number(&mut self.pending, EntryKind::Commit, 0, self.applied);
-        file.write_all(&self.pending)?;
-        offset += self.pending.len() as u64;
-        self.pending.clear();
-        file.sync_all()?;
-        std::fs::rename(&temporary, &self.path)?;
-        self.file = file;
-        self.file_length = offset;
-        Ok(())
+impl Needed {
+    fn has(&self, entry: &Entry<'_>) -> bool {
+        let is_message = matches!(entry.kind, EntryKind::Message | EntryKind::Report | EntryKind::Answer);
+        is_message && entry.offset >= self.from && (!entry.is_kept() || entry.offset >= self.kept_from)
     }
 }

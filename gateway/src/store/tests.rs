@@ -3,7 +3,7 @@ use crate::rebuild::{Origin, Outcome, Resent, Wanted, Work};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
-const LIMITS: StoreLimits =
+pub(super) const LIMITS: StoreLimits =
     StoreLimits { messages: 1000, kept_bytes: 1 << 20, file_bytes: 1 << 30, recent_bytes: 0 };
 
 /// Gives back what is asked of it, with the number as the body.
@@ -36,13 +36,17 @@ fn open(directory: &TempDir, names: &[&str]) -> Result<Store, StoreError> {
     open_with(directory, names, LIMITS)
 }
 
-fn open_with(directory: &TempDir, names: &[&str], limits: StoreLimits) -> Result<Store, StoreError> {
+pub(super) fn open_with(
+    directory: &TempDir,
+    names: &[&str],
+    limits: StoreLimits,
+) -> Result<Store, StoreError> {
     let mut store = Store::open(&file(directory), 1, names, limits)?;
     store.rebuild_with(Box::new(Echo::default()));
     Ok(store)
 }
 
-fn file(directory: &TempDir) -> PathBuf {
+pub(super) fn file(directory: &TempDir) -> PathBuf {
     directory.path().join("sessions")
 }
 
@@ -59,7 +63,15 @@ fn read(store: &mut Store, session: usize, from: u64) -> Option<(u64, Vec<u8>)> 
     }
 }
 
-fn sent(sequence: u64) -> Sent {
+/// Waits until the file is rewritten, if it is being.
+pub(super) fn settle(store: &mut Store) {
+    while store.rewriter.is_busy() {
+        store.end_rewriting().unwrap();
+        std::thread::yield_now();
+    }
+}
+
+pub(super) fn sent(sequence: u64) -> Sent {
     Sent {
         origin: Origin { sequence, index: 70_000, part: 1, copy: true, replayed: true },
         version: Version::Fix50Sp2,
@@ -284,6 +296,7 @@ fn the_oldest_messages_that_keep_their_bytes_are_forgotten_first() {
         store.application(0, number, &[b'x'; 80]);
         store.report(0, number + 1, &sent(number), None, b"");
         store.commit(number, false).unwrap();
+        settle(&mut store);
         assert!(store.file_bytes() < 10_000 + 40 * number, "{number}: {}", store.file_bytes());
     }
     for names in [["A", "B"], ["B", "A"]] {
@@ -350,6 +363,7 @@ fn reset_forgets_and_rewriting_keeps_what_is_needed() {
         store.application(0, 1, format!("message {round}").as_bytes());
         store.next_in_is(0, round + 2);
         store.commit(round, false).unwrap();
+        settle(&mut store);
         assert!(std::fs::metadata(&path).unwrap().len() < 21_000, "the file must not grow");
     }
     drop(store);
