@@ -16,6 +16,8 @@ use protocol::{
 };
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 const ALICE: AccountId = AccountId(2);
@@ -364,6 +366,15 @@ fn a_fold_from_a_checkpoint_is_the_fold_from_the_start() {
     assert_eq!(bytes(&again), bytes(&orders));
 }
 
+/// Adds an event to others in memory.
+fn push_record(events: &MemoryEvents, event: machine::Record<'_>) {
+    let mut words = vec![0u64; machine::stride(event.header().length as usize) / 8];
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice());
+    bytes[..32].copy_from_slice(zerocopy::IntoBytes::as_bytes(event.header()));
+    bytes[32..32 + event.body().len()].copy_from_slice(event.body());
+    events.push(bytes);
+}
+
 #[test]
 fn reports_that_are_not_in_the_journal_yet_are_waited_for() {
     let mut run = Run::new(seed(), 100);
@@ -379,11 +390,7 @@ fn reports_that_are_not_in_the_journal_yet_are_waited_for() {
     let mut cursor = run.events.open(1).unwrap();
     let mut answered = false;
     while let Some(event) = cursor.next().unwrap() {
-        let mut words = vec![0u64; machine::stride(event.header().length as usize) / 8];
-        let bytes = zerocopy::IntoBytes::as_mut_bytes(words.as_mut_slice());
-        bytes[..32].copy_from_slice(zerocopy::IntoBytes::as_bytes(event.header()));
-        bytes[32..32 + event.body().len()].copy_from_slice(event.body());
-        behind.push(bytes);
+        push_record(&behind, event);
         worker.work(10);
         match worker.take_outcome() {
             Some(Outcome::Resent { messages, .. }) => {
@@ -395,6 +402,43 @@ fn reports_that_are_not_in_the_journal_yet_are_waited_for() {
         }
     }
     assert!(answered);
+}
+
+/// Counts how often somebody has begun to read.
+struct Counted(MemoryEvents, Arc<AtomicUsize>);
+
+impl EventSource for Counted {
+    fn open(&self, sequence: u64) -> Result<Box<dyn EventCursor>, RebuildError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open(sequence)
+    }
+}
+
+/// While a checkpoint was due whose events were not in the journal yet, the idle thread threw its fold away every 100 ms
+/// and began again from the checkpoint before: with a million orders that is all it did, and the more the journal lagged
+/// the longer it went on.
+#[test]
+fn a_checkpoint_that_waits_for_events_keeps_the_fold() {
+    let run = Run::new(seed(), 200);
+    let (behind, opened) = (MemoryEvents::new(), Arc::new(AtomicUsize::new(0)));
+    let checkpoints = Checkpoints::list(run.folder.path(), purpose());
+    let source = Box::new(Counted(behind.clone(), Arc::clone(&opened)));
+    let mut worker = Worker::new(source, checkpoints, owners(), run.sequence);
+    worker.committed(run.sequence);
+    let mut cursor = run.events.open(1).unwrap();
+    while let Some(event) = cursor.next().unwrap() {
+        worker.work(1000);
+        assert!(!worker.pause(), "nobody has asked");
+        assert_eq!(opened.load(Ordering::Relaxed), 1, "at {}", event.header().sequence);
+        push_record(&behind, event);
+    }
+    worker.work(1000);
+    assert!(Checkpoints::list(run.folder.path(), purpose()).newest() == Some(run.sequence));
+    // Now nothing is due: its memory is given back, and a question begins anew.
+    worker.pause();
+    run.ask(&mut worker, run.first[0].session, [0].into_iter());
+    run_to_end(&mut worker, |_| {});
+    assert_eq!(opened.load(Ordering::Relaxed), 2);
 }
 
 #[test]

@@ -60,10 +60,7 @@ fn run(mut worker: Worker, todo: &Receiver<Work>, done: &Sender<Outcome>, shared
         if worked {
             continue;
         }
-        if worker.is_idle() {
-            worker.rest();
-        }
-        let patience = if worker.is_idle() { WAIT_FOR_WORK } else { WAIT_FOR_EVENTS };
+        let patience = if worker.pause() { WAIT_FOR_EVENTS } else { WAIT_FOR_WORK };
         match todo.recv_timeout(patience) {
             Ok(work) => worker.submit(work),
             Err(RecvTimeoutError::Timeout) => {}

@@ -182,8 +182,17 @@ impl Worker {
         self.resends.is_empty() && self.replays.is_empty()
     }
 
-    /// Gives back the fold's memory.
-    pub(crate) fn rest(&mut self) {
+    /// There is nothing to do now, or what there is to do waits for events that the journal has not yet. Gives back the
+    /// fold's memory if nothing is wanted of it, neither by a question nor by a checkpoint that is due; whether a question
+    /// is open.
+    pub(crate) fn pause(&mut self) -> bool {
+        if self.is_idle() && self.due().is_none() {
+            self.rest();
+        }
+        !self.is_idle()
+    }
+
+    fn rest(&mut self) {
         self.fold = None;
         self.resends.iter_mut().for_each(|it| it.in_pass = false);
         self.replays.iter_mut().for_each(|it| it.in_pass = false);
