@@ -231,7 +231,9 @@ impl<B: Book> Exchange<B> {
             CommandKind::CreateAccount => self.run(context, command, events, Self::create_account),
             CommandKind::CreateInstrument => self.run(context, command, events, Self::create_instrument),
             CommandKind::NewExtendedOrder => self.run(context, command, events, Self::new_extended_order),
-            CommandKind::NewOrderList => self.new_order_list(context, command, events),
+            CommandKind::NewOrderList | CommandKind::NewClientOrderList => {
+                self.new_order_list(context, command, events);
+            }
             CommandKind::ReplaceExtendedOrder => {
                 self.run(context, command, events, Self::replace_extended_order);
             }

@@ -3,8 +3,9 @@
 use machine::{Context, EventBuffer, HEADER_LENGTH, Record};
 use orderbook::Book;
 use protocol::{
-    CancelReason, ClientOrderId, CommandKind, ListType, MAX_LIST_ORDERS, MAX_SEQUENCE, NewExtendedOrder,
-    NewOrderList, OrderId, OrderTerms, OrderType, RejectReason, Rejected, TimeInForce,
+    CancelReason, ClientOrderId, CommandKind, ListType, MAX_LIST_ORDERS, MAX_SEQUENCE, NewClientOrderList,
+    NewExtendedOrder, NewOrderList, OrderId, OrderListAccepted, OrderTerms, OrderType, RejectReason,
+    Rejected, TimeInForce,
 };
 use zerocopy::FromBytes;
 
@@ -14,6 +15,14 @@ use crate::exchange::Exchange;
 use crate::request::{self, Request};
 use crate::special::{Duty, Place};
 use crate::triggers::set_free;
+
+/// A list without its orders.
+struct Head<'a> {
+    list: &'a NewOrderList,
+    /// What a list has that has an id of its owner's.
+    client: Option<&'a NewClientOrderList>,
+    kind: CommandKind,
+}
 
 /// Most orders in a list whose orders belong together.
 const MOST_JOINED: usize = 3;
@@ -26,16 +35,17 @@ impl<B: Book> Exchange<B> {
         events: &mut EventBuffer,
     ) {
         debug_assert!(command.header().length as usize >= HEADER_LENGTH);
-        let Some((list, orders)) = parse(command) else {
+        let Some((head, orders)) = parse(command) else {
             return events.push(&request::unknown(command.header().kind));
         };
-        if let Err(reason) = self.check_list(context, list, orders) {
-            return events.push(&rejected(&named_by(list), reason));
+        if let Err(reason) = self.check_list(context, &head, orders) {
+            return events.push(&head.rejected(&head.list.named(), reason));
         }
-        if list.list_type == ListType::Batch.code() {
-            self.enter_batch(context, orders, events);
-        } else if let Err((order, reason)) = self.enter_joined(context, list, orders, events) {
-            return events.push(&rejected(&order.named(), reason));
+        if head.list.list_type == ListType::Batch.code() {
+            head.announce(events);
+            self.enter_batch(context, &head, orders, events);
+        } else if let Err((order, reason)) = self.enter_joined(context, &head, orders, events) {
+            return events.push(&head.rejected(&order.named(), reason));
         }
         self.sweep_after(context, events);
     }
@@ -44,13 +54,13 @@ impl<B: Book> Exchange<B> {
     fn check_list(
         &self,
         context: &Context,
-        list: &NewOrderList,
+        head: &Head<'_>,
         orders: &[NewExtendedOrder],
     ) -> Result<(), RejectReason> {
-        let well_formed = list.reserved == [0; 7]
-            && (1..=MAX_LIST_ORDERS).contains(&list.count)
+        let list = head.list;
+        let well_formed = list.is_well_formed()
+            && head.client.is_none_or(Request::is_well_formed)
             && orders.len() == list.count as usize
-            && ListType::from_code(list.list_type).is_some()
             && orders.iter().all(Request::is_well_formed);
         if !well_formed {
             return Err(RejectReason::Malformed);
@@ -70,7 +80,13 @@ impl<B: Book> Exchange<B> {
 
     /// Each order as if it came alone, but their matching has one budget of fills together: else a command could write
     /// as many times the events of another as a batch has orders.
-    fn enter_batch(&mut self, context: &Context, orders: &[NewExtendedOrder], events: &mut EventBuffer) {
+    fn enter_batch(
+        &mut self,
+        context: &Context,
+        head: &Head<'_>,
+        orders: &[NewExtendedOrder],
+        events: &mut EventBuffer,
+    ) {
         let mut slots = [0; MAX_LIST_ORDERS as usize];
         for slot in slots.iter_mut().take(orders.len()) {
             *slot = self.take_slot(context);
@@ -78,7 +94,7 @@ impl<B: Book> Exchange<B> {
         for (order, slot) in orders.iter().zip(slots) {
             if let Err(reason) = self.enter(context, &order.order, &order.terms, Some(slot), events) {
                 self.table.remove(slot);
-                events.push(&rejected(&order.named(), reason));
+                events.push(&head.rejected(&order.named(), reason));
             }
         }
         self.fill_budget = self.limits.fills_per_command;
@@ -88,10 +104,11 @@ impl<B: Book> Exchange<B> {
     fn enter_joined<'a>(
         &mut self,
         context: &Context,
-        list: &NewOrderList,
+        head: &Head<'_>,
         orders: &'a [NewExtendedOrder],
         events: &mut EventBuffer,
     ) -> Result<(), (&'a NewExtendedOrder, RejectReason)> {
+        let list = head.list;
         let mut tickets: [Option<Ticket>; MOST_JOINED] = [None; MOST_JOINED];
         for (at, order) in orders.iter().enumerate() {
             let arrival = if is_inactive(list.list_type, at) { Arrival::Inactive } else { Arrival::Listed };
@@ -106,6 +123,7 @@ impl<B: Book> Exchange<B> {
             first.hold_minor = first.hold_minor.max(second.hold_minor);
             second.hold_minor = 0;
         }
+        head.announce(events);
         self.accept_joined(context, list, orders, &tickets, events);
         Ok(())
     }
@@ -248,22 +266,35 @@ impl<B: Book> Exchange<B> {
 }
 
 /// The list and its orders; `None` if the body is no list of whole orders.
-fn parse<'a>(command: Record<'a>) -> Option<(&'a NewOrderList, &'a [NewExtendedOrder])> {
+fn parse<'a>(command: Record<'a>) -> Option<(Head<'a>, &'a [NewExtendedOrder])> {
     if command.header().schema_version != 1 {
         return None;
     }
-    let (list, rest) = NewOrderList::ref_from_prefix(command.body()).ok()?;
+    let kind = CommandKind::from_code(command.header().kind)?;
+    let (head, rest) = if kind == CommandKind::NewClientOrderList {
+        let (client, rest) = NewClientOrderList::ref_from_prefix(command.body()).ok()?;
+        (Head { list: &client.list, client: Some(client), kind }, rest)
+    } else {
+        let (list, rest) = NewOrderList::ref_from_prefix(command.body()).ok()?;
+        (Head { list, client: None, kind }, rest)
+    };
     let orders = <[NewExtendedOrder]>::ref_from_bytes(rest).ok()?;
-    (orders.len() == list.count as usize).then_some((list, orders))
+    (orders.len() == head.list.count as usize).then_some((head, orders))
 }
 
-fn named_by(list: &NewOrderList) -> Rejected {
-    Rejected { account: list.account, ..Rejected::default() }
-}
+impl Head<'_> {
+    /// Says that the list was taken, if it has an id by which its owner would know it.
+    fn announce(&self, events: &mut EventBuffer) {
+        if let Some(client) = self.client {
+            let NewOrderList { account, count, list_type, .. } = client.list;
+            let client_list_id = client.client_list_id;
+            events.push(&OrderListAccepted { account, count, client_list_id, list_type, reserved: [0; 3] });
+        }
+    }
 
-fn rejected(named: &Rejected, reason: RejectReason) -> Rejected {
-    let command_kind = CommandKind::NewOrderList.code();
-    Rejected { reason: reason.code(), command_kind, ..*named }
+    fn rejected(&self, named: &Rejected, reason: RejectReason) -> Rejected {
+        Rejected { reason: reason.code(), command_kind: self.kind.code(), ..*named }
+    }
 }
 
 /// Whether the order at this place waits for the first one.

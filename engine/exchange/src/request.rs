@@ -4,10 +4,11 @@ use machine::Body;
 use protocol::{
     AccountId, AccountStatus, AdvanceTime, BandAction, BustTrade, CancelOrder, CancelReason, ClientOrderId,
     CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay, ListType, MAX_LIST_ORDERS, MassCancel,
-    NewExtendedOrder, NewOrder, NewOrderList, OrderId, OrderTerms, OrderType, PegReference, Phase, PostOnly,
-    RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder, SelfTradePrevention, SetAccountOptions,
-    SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable,
-    SetTimetable, Side, TimeInForce, TrailUnit, TriggerSource, Withdraw, term_flags,
+    NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, OrderId, OrderTerms, OrderType,
+    PegReference, Phase, PostOnly, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder,
+    SelfTradePrevention, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
+    SetRiskLimits, SetTickTable, SetTimetable, Side, TimeInForce, TrailUnit, TriggerSource, Withdraw,
+    term_flags,
 };
 
 pub(crate) trait Request: Body {
@@ -147,6 +148,17 @@ impl Request for NewOrderList {
 
     fn named(&self) -> Rejected {
         Rejected { account: self.account, ..Rejected::default() }
+    }
+}
+
+impl Request for NewClientOrderList {
+    fn is_well_formed(&self) -> bool {
+        let id = &self.client_list_id;
+        self.list.is_well_formed() && !id.is_none() && id.is_well_formed() && self.reserved == [0; 4]
+    }
+
+    fn named(&self) -> Rejected {
+        self.list.named()
     }
 }
 
@@ -413,6 +425,12 @@ mod tests {
         let counts: Vec<u8> = (1..=32).collect();
         let expected = [(4, 1, &counts[..]), (5, 3, &[0]), (8, 1, &[0, 1, 2, 3]), (9, 7, &[0])];
         assert_eq!(spoiled_by(&list), fields(&expected));
+        let list = NewClientOrderList { list, client_list_id: full(), reserved: [0; 4] };
+        let mut expected = fields(&expected);
+        expected.extend(id(16));
+        expected.extend(fields(&[(52, 4, &[0])]));
+        assert_eq!(spoiled_by(&list), expected);
+        assert!(!NewClientOrderList { client_list_id: ClientOrderId::NONE, ..list }.is_well_formed());
     }
 
     #[test]

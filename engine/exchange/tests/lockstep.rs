@@ -20,9 +20,9 @@ use orderbook::{NaiveBook, OrderBook};
 use protocol::{
     AccountId, AuctionIndicative, AuctionUncrossed, CancelOrder, CancelReason, CommandKind, EventKind,
     ExtendedOrderAccepted, FeeCharged, MassCancelAccepted, MassCancelDone, NewExtendedOrder, NewOrder,
-    OrderAccepted, OrderCanceled, OrderDecremented, OrderReplaced, OrderRepriced, OrderShown, OrderTriggered,
-    Phase, PhaseChanged, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder, Side, TimeAdvanced,
-    Trade, TradeBusted,
+    OrderAccepted, OrderCanceled, OrderDecremented, OrderListAccepted, OrderReplaced, OrderRepriced,
+    OrderShown, OrderTriggered, Phase, PhaseChanged, RejectReason, Rejected, ReplaceExtendedOrder,
+    ReplaceOrder, Side, TimeAdvanced, Trade, TradeBusted,
 };
 use testkit::fresh_seed;
 
@@ -210,6 +210,7 @@ fn in_words(record: Record<'_>) -> String {
         TradeBusted,
         MassCancelAccepted,
         MassCancelDone,
+        OrderListAccepted,
         TimeAdvanced,
         NewOrder,
         NewExtendedOrder,
@@ -307,7 +308,7 @@ fn the_exchange_does_what_the_naive_one_does() {
     let missing: Vec<_> = CancelReason::ALL.iter().filter(|it| !seen.cancels.contains(&it.code())).collect();
     assert!(missing.is_empty(), "never given: {missing:?}");
     assert_eq!(seen.kept_priority.len(), 2);
-    assert_eq!(CommandKind::ALL.len(), 23, "a new kind of command: let the generator draw it");
+    assert_eq!(CommandKind::ALL.len(), 24, "a new kind of command: let the generator draw it");
     let expected = coverage::expected();
     let missing = seen.coverage.missing(&expected);
     assert!(missing.is_empty(), "never reached: {missing:?}");

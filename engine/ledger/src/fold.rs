@@ -78,7 +78,8 @@ impl Ledger {
             | EventKind::PhaseChanged
             | EventKind::AuctionIndicative
             | EventKind::AuctionUncrossed
-            | EventKind::TimeAdvanced => {}
+            | EventKind::TimeAdvanced
+            | EventKind::OrderListAccepted => {}
         }
         Ok(())
     }

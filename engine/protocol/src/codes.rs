@@ -82,6 +82,8 @@ codes! {
         BustTrade = 22,
         /// [`crate::AdvanceTime`].
         AdvanceTime = 23,
+        /// [`crate::NewClientOrderList`], followed by its orders.
+        NewClientOrderList = 24,
     }
 }
 
@@ -150,6 +152,8 @@ codes! {
         TradeBusted = 0x801D,
         /// [`crate::TimeAdvanced`].
         TimeAdvanced = 0x801E,
+        /// [`crate::OrderListAccepted`].
+        OrderListAccepted = 0x801F,
     }
 }
 

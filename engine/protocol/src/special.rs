@@ -77,6 +77,20 @@ body! {
 }
 
 body! {
+    /// Head of a list of orders that has an id of its owner's (FIX 35=E with 66). The record's body is this and
+    /// `list.count` times [`NewExtendedOrder`]. As [`NewOrderList`], but [`crate::OrderListAccepted`] comes before the
+    /// events of its orders.
+    NewClientOrderList, CommandKind::NewClientOrderList, 56 {
+        /// What every list has.
+        list: NewOrderList,
+        /// The client's id of the list; not none. Returned in the event, not interpreted.
+        client_list_id: ClientOrderId,
+        /// Zero.
+        reserved: [u8; 4],
+    }
+}
+
+body! {
     /// Changes an order of any type (FIX 35=G).
     ReplaceExtendedOrder, CommandKind::ReplaceExtendedOrder, 88 {
         /// What every replace has.

@@ -297,6 +297,23 @@ body! {
 }
 
 body! {
+    /// A list that has an id of its owner's was taken: the orders that this command accepts belong to it. Of a batch
+    /// they may all be rejected nevertheless, each by itself.
+    OrderListAccepted, EventKind::OrderListAccepted, 48 {
+        /// Whose list.
+        account: AccountId,
+        /// Orders in it.
+        count: u32,
+        /// As in the command.
+        client_list_id: ClientOrderId,
+        /// [`crate::ListType`].
+        list_type: u8,
+        /// Zero.
+        reserved: [u8; 3],
+    }
+}
+
+body! {
     /// The time has been looked at.
     TimeAdvanced, EventKind::TimeAdvanced, 8 {
         /// 1 if work is left for the next command.

@@ -3,7 +3,7 @@
 use machine::{Body, HEADER_LENGTH, RecordHeader, Source};
 use protocol::{
     AccountId, CancelOrder, CancelReason, ClientOrderId, CommandKind, MAX_LIST_ORDERS, MassCancel,
-    NewExtendedOrder, NewOrder, NewOrderList, ReplaceExtendedOrder, ReplaceOrder,
+    NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, ReplaceExtendedOrder, ReplaceOrder,
 };
 use zerocopy::FromBytes as _;
 
@@ -61,8 +61,7 @@ fn read<T: Body>(body: &[u8], named: impl Fn(&T) -> (AccountId, ClientOrderId)) 
 }
 
 /// A list and its orders; where they do not name one account it is nobody's.
-fn read_list(body: &[u8]) -> Option<Named> {
-    let (head, orders) = NewOrderList::read_from_prefix(body).ok()?;
+fn read_list(head: NewOrderList, orders: &[u8]) -> Option<Named> {
     let count = orders.len() / size_of::<NewExtendedOrder>();
     let whole = orders.len() % size_of::<NewExtendedOrder>() == 0 && head.count as usize == count;
     if !whole || !(1..=MAX_LIST_ORDERS).contains(&head.count) {
@@ -91,7 +90,12 @@ fn read_body(kind: CommandKind, body: &[u8], source: Source) -> Result<Option<Na
         CommandKind::NewExtendedOrder => {
             read(body, |it: &NewExtendedOrder| (it.order.account, it.order.client_order_id))
         }
-        CommandKind::NewOrderList => read_list(body),
+        CommandKind::NewOrderList => {
+            NewOrderList::read_from_prefix(body).ok().and_then(|(head, orders)| read_list(head, orders))
+        }
+        CommandKind::NewClientOrderList => NewClientOrderList::read_from_prefix(body)
+            .ok()
+            .and_then(|(head, orders)| read_list(head.list, orders)),
         CommandKind::ReplaceExtendedOrder => {
             read(body, |it: &ReplaceExtendedOrder| (it.replace.account, it.replace.client_order_id))
         }
@@ -154,7 +158,7 @@ pub(crate) fn check(
 mod tests {
     use super::*;
     use crate::binary::wire::{PACKET_HEADER, push_command};
-    use zerocopy::IntoBytes as _;
+    use zerocopy::{Immutable, IntoBytes};
 
     const OWN: Viewer = Viewer { account: AccountId(2), source: Source { gateway: 3, session: 1 } };
 
@@ -168,7 +172,7 @@ mod tests {
         check(&payload(kind, body), OWN, Permissions::default()).err().map(|it| it.reason)
     }
 
-    fn list(head: NewOrderList, accounts: &[u32]) -> Vec<u8> {
+    fn list(head: impl IntoBytes + Immutable, accounts: &[u32]) -> Vec<u8> {
         let mut body = head.as_bytes().to_vec();
         for &account in accounts {
             let mut order = NewExtendedOrder::default();
@@ -199,6 +203,17 @@ mod tests {
             (
                 CommandKind::NewOrderList,
                 list(NewOrderList { account: own, count: 2, ..NewOrderList::default() }, &[2, 2]),
+            ),
+            (
+                CommandKind::NewClientOrderList,
+                list(
+                    NewClientOrderList {
+                        list: NewOrderList { account: own, count: 2, ..NewOrderList::default() },
+                        client_list_id: id,
+                        reserved: [0; 4],
+                    },
+                    &[2, 2],
+                ),
             ),
             (
                 CommandKind::ReplaceExtendedOrder,

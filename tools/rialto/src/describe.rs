@@ -257,6 +257,7 @@ mod tests {
         ("SetTimetable", 4),
         ("SetPhase", 3),
         ("AdvanceTime", 8),
+        ("NewClientOrderList", 11),
         ("Rejected", 4),
         ("AssetCreated", 3),
         ("AccountCreated", 4),
@@ -279,6 +280,7 @@ mod tests {
         ("AuctionUncrossed", 4),
         ("TradeBusted", 3),
         ("TimeAdvanced", 7),
+        ("OrderListAccepted", 3),
     ];
 
     #[test]

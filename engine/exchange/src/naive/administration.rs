@@ -31,7 +31,7 @@ impl NaiveExchange {
                 self.new_order(&it, events)
             }
             CommandKind::NewExtendedOrder => self.new_order(&body(command)?, events),
-            CommandKind::NewOrderList => self.new_list(command, events),
+            CommandKind::NewOrderList | CommandKind::NewClientOrderList => self.new_list(command, events),
             CommandKind::ReplaceOrder => {
                 let replace = body(command)?;
                 self.replace(&ReplaceExtendedOrder { replace, ..Default::default() }, events)
@@ -95,6 +95,7 @@ impl NaiveExchange {
             CommandKind::NewOrder
             | CommandKind::NewExtendedOrder
             | CommandKind::NewOrderList
+            | CommandKind::NewClientOrderList
             | CommandKind::ReplaceOrder
             | CommandKind::ReplaceExtendedOrder => unreachable!("these are run before"),
         };

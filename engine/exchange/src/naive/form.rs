@@ -1,8 +1,8 @@
 //! Whether a command's codes, flags and reserved bytes are in range.
 
 use protocol::{
-    CancelReason, ListType, NewOrder, NewOrderList, OrderTerms, OrderType, PegReference, Phase, PostOnly,
-    SelfTradePrevention, Side, TimeInForce, TrailUnit, TriggerSource,
+    CancelReason, ListType, NewClientOrderList, NewOrder, NewOrderList, OrderTerms, OrderType, PegReference,
+    Phase, PostOnly, SelfTradePrevention, Side, TimeInForce, TrailUnit, TriggerSource,
 };
 use protocol::{MassCancel, SetAccountOptions, SetAccountStatus, SetInstrumentRules, SetPhase};
 
@@ -25,6 +25,10 @@ pub(crate) fn terms(it: &OrderTerms) -> bool {
 
 pub(crate) fn list(it: &NewOrderList) -> bool {
     ListType::from_code(it.list_type).is_some() && it.reserved == [0; 7] && (1..=32).contains(&it.count)
+}
+
+pub(crate) fn list_id(it: &NewClientOrderList) -> bool {
+    it.reserved == [0; 4] && !it.client_list_id.is_none() && it.client_list_id.is_well_formed()
 }
 
 pub(crate) fn mass_cancel(it: &MassCancel) -> bool {

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use machine::{EventBuffer, Record};
 use protocol::{
-    CancelReason, ClientOrderId, CommandKind, ListType, MAX_POSITION_LOTS, NewExtendedOrder, NewOrderList,
-    OrderId, OrderTerms, OrderType, RejectReason, Rejected, TimeInForce, term_flags,
+    CancelReason, ClientOrderId, CommandKind, ListType, MAX_POSITION_LOTS, NewClientOrderList,
+    NewExtendedOrder, NewOrderList, OrderId, OrderListAccepted, OrderTerms, OrderType, RejectReason,
+    Rejected, TimeInForce, term_flags,
 };
 use zerocopy::FromBytes;
 
@@ -17,17 +18,29 @@ use super::{ListWork, NaiveExchange, form, names};
 
 impl NaiveExchange {
     pub(crate) fn new_list(&mut self, command: Record<'_>, events: &mut EventBuffer) -> Result<(), Rejected> {
-        let Some((list, orders)) = parse(command) else {
+        let Some((list, id, orders)) = parse(command) else {
             return Err(names::reject(RejectReason::Malformed, Rejected::default()));
         };
         let named = Rejected { account: list.account, ..Rejected::default() };
+        let malformed = id.is_some_and(|it| !form::list_id(&it));
+        self.check_form(!malformed).map_err(|reason| names::reject(reason, named))?;
         self.check_list(&list, &orders).map_err(|reason| names::reject(reason, named))?;
+        let taken = id.map(|it| OrderListAccepted {
+            account: list.account,
+            count: orders.len() as u32,
+            client_list_id: it.client_list_id,
+            list_type: list.list_type,
+            reserved: [0; 3],
+        });
         if list.list_type == ListType::Batch.code() {
-            self.batch(&orders, events);
-            Ok(())
-        } else {
-            self.joined(list.list_type, &orders, events)
+            taken.iter().for_each(|taken| events.push(taken));
+            self.batch(command.header().kind, &orders, events);
+            return Ok(());
         }
+        let standings = self.check_joined(list.list_type == ListType::OneCancelsOther.code(), &orders)?;
+        taken.iter().for_each(|taken| events.push(taken));
+        self.joined(list.list_type, &orders, &standings, events);
+        Ok(())
     }
 
     /// What concerns the list as a whole.
@@ -59,7 +72,7 @@ impl NaiveExchange {
     }
 
     /// Each order as if it came alone.
-    fn batch(&mut self, orders: &[NewExtendedOrder], events: &mut EventBuffer) {
+    fn batch(&mut self, command_kind: u16, orders: &[NewExtendedOrder], events: &mut EventBuffer) {
         let slots = self.take_slots(orders.len());
         let all = self.limits.fills_per_command;
         let mut left = all;
@@ -77,7 +90,6 @@ impl NaiveExchange {
                 }
                 Err(reason) => {
                     self.free_slots.push(slot);
-                    let command_kind = CommandKind::NewOrderList.code();
                     let named = names::of_order(&it.order);
                     events.push(&Rejected { command_kind, ..names::reject(reason, named) });
                 }
@@ -90,13 +102,13 @@ impl NaiveExchange {
         &mut self,
         list_type: u8,
         orders: &[NewExtendedOrder],
+        standings: &[Standing],
         events: &mut EventBuffer,
-    ) -> Result<(), Rejected> {
+    ) {
         let is_pair = list_type == ListType::OneCancelsOther.code();
-        let standings = self.check_joined(is_pair, orders)?;
         let slots = self.take_slots(orders.len());
         let mut ids = Vec::new();
-        for (number, ((it, standing), &slot)) in orders.iter().zip(&standings).zip(&slots).enumerate() {
+        for (number, ((it, standing), &slot)) in orders.iter().zip(standings).zip(&slots).enumerate() {
             let first = ids.first().copied().unwrap_or(OrderId::NONE);
             let inactive = number > 0 && !is_pair;
             ids.push(self.accept(it, standing, slot, OfList { list_type, first, inactive }, events));
@@ -117,7 +129,6 @@ impl NaiveExchange {
         }
         self.come_in(slots[0], events);
         self.leave_work(orders[0].order.instrument);
-        Ok(())
     }
 
     /// Each order as if it came alone. What each stands for, with the hold that it gets.
@@ -217,16 +228,24 @@ impl NaiveExchange {
     }
 }
 
+/// A list, the head of one that has an id, and the orders.
+type Parsed = (NewOrderList, Option<NewClientOrderList>, Vec<NewExtendedOrder>);
+
 /// The list and its orders, if the body has the length that its count asks for.
-fn parse(command: Record<'_>) -> Option<(NewOrderList, Vec<NewExtendedOrder>)> {
+fn parse(command: Record<'_>) -> Option<Parsed> {
     if command.header().schema_version != 1 {
         return None;
     }
-    let (list, rest) = NewOrderList::read_from_prefix(command.body()).ok()?;
+    let (mut list, mut rest) = NewOrderList::read_from_prefix(command.body()).ok()?;
+    let mut id = None;
+    if command.header().kind == CommandKind::NewClientOrderList.code() {
+        let (head, orders) = NewClientOrderList::read_from_prefix(command.body()).ok()?;
+        (list, id, rest) = (head.list, Some(head), orders);
+    }
     let orders = rest.chunks(size_of::<NewExtendedOrder>());
     let orders: Option<Vec<_>> = orders.map(|bytes| NewExtendedOrder::read_from_bytes(bytes).ok()).collect();
     let orders = orders.filter(|orders| orders.len() as u64 == u64::from(list.count))?;
-    Some((list, orders))
+    Some((list, id, orders))
 }
 
 fn same_instrument(one: &NewExtendedOrder, other: &NewExtendedOrder) -> bool {

@@ -3,9 +3,9 @@
 use machine::Body;
 use protocol::{
     AccountId, AdvanceTime, BustTrade, ClientOrderId, CommandKind, FeeTier, MAX_PRICE_TICKS, MassCancel,
-    NewExtendedOrder, NewOrder, NewOrderList, OrderTerms, ReplaceExtendedOrder, ReplaceOrder,
-    SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits,
-    SetTickTable, SetTimetable, TickRow,
+    NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, OrderTerms, ReplaceExtendedOrder,
+    ReplaceOrder, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
+    SetRiskLimits, SetTickTable, SetTimetable, TickRow,
 };
 use testkit::RecordBytes;
 use zerocopy::IntoBytes;
@@ -190,9 +190,20 @@ impl Commands {
             }
             _ => {}
         }
-        let mut body = head.as_bytes().to_vec();
+        let (mut kind, mut body) = (CommandKind::NewOrderList, head.as_bytes().to_vec());
+        if self.random.one_in(2) {
+            let client_list_id = if self.random.one_in(30) { ClientOrderId::NONE } else { self.id_of_list() };
+            let reserved = [u8::from(self.random.one_in(60)), 0, 0, 0];
+            let head = NewClientOrderList { list: head, client_list_id, reserved };
+            (kind, body) = (CommandKind::NewClientOrderList, head.as_bytes().to_vec());
+        }
         orders.iter().for_each(|order| body.extend_from_slice(order.as_bytes()));
-        RecordBytes::raw(&self.context(), CommandKind::NewOrderList.code(), 1, &body)
+        RecordBytes::raw(&self.context(), kind.code(), 1, &body)
+    }
+
+    fn id_of_list(&mut self) -> ClientOrderId {
+        let text = format!("list-{}", self.random.below(100));
+        ClientOrderId::from_text(text.as_bytes()).unwrap()
     }
 
     fn first_of_list(&mut self) -> NewExtendedOrder {

@@ -2,9 +2,9 @@
 
 use machine::Body;
 use protocol::{
-    CancelOrder, ClientOrderId, CommandKind, ListType, NewExtendedOrder, NewOrder, NewOrderList, OrderTerms,
-    OrderType, PegReference, PostOnly, ReplaceExtendedOrder, ReplaceOrder, Side, TimeInForce, TrailUnit,
-    term_flags,
+    CancelOrder, ClientOrderId, CommandKind, ListType, NewClientOrderList, NewExtendedOrder, NewOrder,
+    NewOrderList, OrderTerms, OrderType, PegReference, PostOnly, ReplaceExtendedOrder, ReplaceOrder, Side,
+    TimeInForce, TrailUnit, term_flags,
 };
 use testkit::RecordBytes;
 use zerocopy::IntoBytes;
@@ -135,18 +135,27 @@ impl<M: Machine> Scenario<M> {
             _ => ListType::Bracket,
         };
         let account = self.names.account(words.need("an account")?)?;
-        self.list = Some(OpenList { list_type: list_type.code(), account, orders: Vec::new() });
+        let id = words
+            .next()
+            .map(|text| ClientOrderId::from_text(text.as_bytes()).ok_or("a list's id is too long"));
+        let id = id.transpose()?;
+        self.list = Some(OpenList { list_type: list_type.code(), account, id, orders: Vec::new() });
         Ok(())
     }
 
     pub(super) fn end_list(&mut self) -> Result<(), Problem> {
-        let OpenList { list_type, account, orders } = self.list.take().ok_or("no list is open")?;
-        let head = NewOrderList { account, count: orders.len() as u32, list_type, reserved: [0; 7] };
-        let body = [head.as_bytes(), orders.as_bytes()].concat();
+        let OpenList { list_type, account, id, orders } = self.list.take().ok_or("no list is open")?;
+        let list = NewOrderList { account, count: orders.len() as u32, list_type, reserved: [0; 7] };
+        let (kind, head) = match id {
+            None => (CommandKind::NewOrderList, list.as_bytes().to_vec()),
+            Some(client_list_id) => {
+                let head = NewClientOrderList { list, client_list_id, reserved: [0; 4] };
+                (CommandKind::NewClientOrderList, head.as_bytes().to_vec())
+            }
+        };
+        let body = [&head, orders.as_bytes()].concat();
         let context = self.context();
-        let command =
-            RecordBytes::raw(&context, CommandKind::NewOrderList.code(), NewOrderList::SCHEMA_VERSION, &body);
-        self.play(&command);
+        self.play(&RecordBytes::raw(&context, kind.code(), NewOrderList::SCHEMA_VERSION, &body));
         Ok(())
     }
 

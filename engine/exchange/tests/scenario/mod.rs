@@ -9,7 +9,7 @@
 //! buy OWNER LOTS @ PRICE|market|to-limit day|gtc|gtd +60s|ioc|fok|open|close [as ID] [on SYMBOL] [stp MODE]
 //!     [stop PRICE last|best] [trail N ticks|bps last|best] [peg bid|ask|mid +N] [display N [vary N]] [hidden] [aon]
 //!     [min N] [post-only reject|slide] [budget AMOUNT]
-//! batch|oco|oto|bracket OWNER, the orders line by line, end
+//! batch|oco|oto|bracket OWNER [ID], the orders line by line, end
 //! cancel OWNER ID | replace OWNER ID LOTS @ PRICE|market [as ID] [trigger PRICE] [display N]
 //! mass-cancel [of OWNER] [on SYMBOL] [buys|sells] [session G/S] [disconnected|operator] [as ID]
 //! suspend|kill|resume OWNER | options OWNER [stp MODE] [fees-in-fee-asset] [rate N per 1s]
@@ -75,6 +75,8 @@ struct Happened {
 struct OpenList {
     list_type: u8,
     account: AccountId,
+    /// Its owner's id of it.
+    id: Option<ClientOrderId>,
     orders: Vec<NewExtendedOrder>,
 }
 

@@ -4,7 +4,8 @@ use machine::Record;
 use protocol::{
     AccountOptionsSet, AccountStatusSet, AuctionIndicative, AuctionUncrossed, CancelReason,
     ExtendedOrderAccepted, FeeCharged, ListType, MassCancelAccepted, MassCancelDone, OrderDecremented,
-    OrderRepriced, OrderShown, OrderTriggered, Phase, PhaseChanged, TimeAdvanced, TradeBusted,
+    OrderListAccepted, OrderRepriced, OrderShown, OrderTriggered, Phase, PhaseChanged, TimeAdvanced,
+    TradeBusted,
 };
 
 use super::Names;
@@ -71,6 +72,11 @@ impl Names {
         }
         if let Some(it) = event.body_as::<MassCancelDone>() {
             return Some(format!("mass-cancel done {}", it.canceled_orders));
+        }
+        if let Some(it) = event.body_as::<OrderListAccepted>() {
+            let id = String::from_utf8_lossy(it.client_list_id.as_bytes_trimmed());
+            let list = ListType::from_code(it.list_type).map_or("?", ListType::name);
+            return Some(format!("list {id} {list} of {} {}", it.count, self.owner(it.account)));
         }
         event.body_as::<TradeBusted>().map(|it| {
             let (lots, price) = (it.quantity_lots, it.price_ticks);

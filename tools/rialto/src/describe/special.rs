@@ -5,11 +5,11 @@ use protocol::{
     AccountOptionsSet, AccountStatus, AccountStatusSet, AdvanceTime, AuctionIndicative, AuctionUncrossed,
     BandAction, BustTrade, CancelReason, CommandKind, EventKind, ExtendedOrderAccepted, FeeCharged,
     FeeScheduleSet, InstrumentRulesSet, ListType, MassCancel, MassCancelAccepted, MassCancelDone,
-    NewExtendedOrder, NewOrderList, OrderDecremented, OrderRepriced, OrderShown, OrderTerms, OrderTriggered,
-    PegReference, Phase, PhaseChanged, PostOnly, ReplaceExtendedOrder, RiskLimitsSet, SelfTradePrevention,
-    SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits,
-    SetTickTable, SetTimetable, Side, TickTableSet, TimeAdvanced, TimetableSet, TradeBusted, TrailUnit,
-    TriggerSource, term_flags,
+    NewClientOrderList, NewExtendedOrder, NewOrderList, OrderDecremented, OrderListAccepted, OrderRepriced,
+    OrderShown, OrderTerms, OrderTriggered, PegReference, Phase, PhaseChanged, PostOnly,
+    ReplaceExtendedOrder, RiskLimitsSet, SelfTradePrevention, SetAccountOptions, SetAccountStatus,
+    SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable, SetTimetable, Side,
+    TickTableSet, TimeAdvanced, TimetableSet, TradeBusted, TrailUnit, TriggerSource, term_flags,
 };
 use serde_json::{Value, json};
 use zerocopy::FromBytes;
@@ -22,7 +22,8 @@ const ROLES: [&str; 3] = ["none", "maker", "taker"];
 pub(super) fn command_body(record: Record<'_>) -> Option<Fields> {
     match CommandKind::from_code(record.header().kind)? {
         CommandKind::NewExtendedOrder => record.body_as::<NewExtendedOrder>().map(extended_order),
-        CommandKind::NewOrderList => list(record),
+        CommandKind::NewOrderList => list(record.body()),
+        CommandKind::NewClientOrderList => client_list(record.body()),
         CommandKind::ReplaceExtendedOrder => record.body_as::<ReplaceExtendedOrder>().map(|it| {
             let mut map = replace_order(&it.replace);
             map.extend(fields!(it, { trigger_price_ticks, display_lots }));
@@ -73,6 +74,9 @@ pub(super) fn event_body(record: Record<'_>) -> Option<Fields> {
             let role = ROLES.get(usize::from(it.role)).map_or_else(|| json!(it.role), |role| json!(role));
             map.insert("role".to_string(), role);
             map
+        }),
+        EventKind::OrderListAccepted => body!(record, OrderListAccepted {
+            account, client_list_id, list_type as ListType, count,
         }),
         EventKind::MassCancelAccepted => body!(record, MassCancelAccepted {
             account, instrument, client_order_id, side as Side, of_session, gateway, session,
@@ -131,8 +135,20 @@ fn terms(it: &OrderTerms) -> Fields {
 }
 
 /// A list's head and its orders; `None` unless the body is as long as its count says.
-fn list(record: Record<'_>) -> Option<Fields> {
-    let (head, rest) = NewOrderList::ref_from_prefix(record.body()).ok()?;
+fn list(body: &[u8]) -> Option<Fields> {
+    let (head, rest) = NewOrderList::ref_from_prefix(body).ok()?;
+    list_of(head, rest)
+}
+
+/// The same of a list that has an id of its owner's.
+fn client_list(body: &[u8]) -> Option<Fields> {
+    let (head, rest) = NewClientOrderList::ref_from_prefix(body).ok()?;
+    let mut map = list_of(&head.list, rest)?;
+    map.extend(fields!(head, { client_list_id }));
+    Some(map)
+}
+
+fn list_of(head: &NewOrderList, rest: &[u8]) -> Option<Fields> {
     let orders =
         <[NewExtendedOrder]>::ref_from_bytes(rest).ok().filter(|it| it.len() == head.count as usize)?;
     let mut map = fields!(head, { account, count, list_type as ListType });
