@@ -102,6 +102,54 @@ fn balances_and_holds_are_the_exchanges_through_the_life_of_orders() {
     assert_same(&world);
 }
 
+/// A fee that was paid in the fee asset did not stand in the fill's report: it comes by an event after the trade's.
+#[test]
+fn fills_name_the_fee_in_what_it_was_paid_in() {
+    for version in [Version::Fix44, Version::Fix50, Version::Fix50Sp2] {
+        let mut world = World::new();
+        let name = protocol::Name::from_text("FEE").unwrap();
+        world.operate(&CreateAsset { asset: 3, scale: 2, name, ..CreateAsset::default() });
+        world.operate(&SetInstrumentRules {
+            instrument: 1,
+            fee_asset: 3,
+            fee_asset_rate_ppm: 500,
+            ..SetInstrumentRules::default()
+        });
+        let account = AccountId(2);
+        world.operate(&Deposit { amount_minor: 10, account, asset: 3, ..Deposit::default() });
+        world.operate(&SetAccountOptions { account, pays_in_fee_asset: 1, ..SetAccountOptions::default() });
+        let mut alice = log_on(&mut world, version);
+        let (mut bob, _) = world.log_on("BOB", 1, "");
+        for (id, price) in [("s1", "100"), ("s2", "101"), ("s3", "102")] {
+            world.send(&mut bob, "D", &order(id, 2, "1", price));
+        }
+        // What she has of the fee asset suffices for two of three; the third fee is in the quote asset.
+        let filled = world.send(&mut alice, "D", &order("a", 1, "3", "102"));
+        let told: Vec<String> = filled.iter().map(|it| it.pick(&[11, 150, 31, 136, 137, 138])).collect();
+        assert_eq!(
+            told,
+            [
+                "11=a|150=0|31=|136=|137=|138=",
+                "11=a|150=F|31=100.00|136=1|137=0.05|138=FEE",
+                "11=a|150=F|31=101.00|136=1|137=0.05|138=FEE",
+                "11=a|150=F|31=102.00|136=1|137=0.10200|138=USD",
+            ],
+            "{version:?}"
+        );
+        let ids: Vec<&str> = filled.iter().map(|it| it.get(17)).collect();
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
+        let again: Vec<String> = (world.send(&mut alice, "2", "7=1|16=0").iter())
+            .filter(|it| it.get(35) == "8")
+            .map(|it| it.pick(&[11, 150, 31, 136, 137, 138]))
+            .collect();
+        assert_eq!(again, told, "{version:?}: a resend names it, too");
+        world.kill_and_restart(true);
+        let traded = world.gateway.orders().balances(0);
+        assert_eq!(traded.iter().find(|it| it.asset == 3).unwrap().balance_minor, 0);
+        support::check(version, &filled);
+    }
+}
+
 #[test]
 fn positions_and_balances_can_be_asked_for() {
     for version in [Version::Fix44, Version::Fix50, Version::Fix50Sp1, Version::Fix50Sp2] {

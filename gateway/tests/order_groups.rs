@@ -42,16 +42,22 @@ fn a_batch_is_taken_order_by_order_and_told_as_a_list() {
     }
 }
 
+/// An exchange that takes stops.
+fn with_collar() -> World {
+    let mut world = World::new();
+    world.operate(&protocol::SetInstrumentRules {
+        instrument: 1,
+        collar_bps: 1000,
+        reference_price_ticks: 10_000,
+        ..Default::default()
+    });
+    world
+}
+
 #[test]
 fn one_cancels_other_and_one_triggers_other() {
     for version in LISTS {
-        let mut world = World::new();
-        world.operate(&protocol::SetInstrumentRules {
-            instrument: 1,
-            collar_bps: 1000,
-            reference_price_ticks: 10_000,
-            ..Default::default()
-        });
+        let mut world = with_collar();
         let mut alice = log_on(&mut world, version);
         let (mut bob, _) = world.log_on("BOB", 1, "");
         let pair = ["54=2|38=1|40=2|44=110", "54=2|38=1|40=3|99=90"];
@@ -117,6 +123,162 @@ fn a_list_that_cannot_be_is_rejected_as_a_whole() {
     assert!(world.gateway.orders().is_empty());
     let again = world.send(&mut alice, "D", &order("L6-0", 1, "1", "90"));
     assert_eq!(again[0].pick(&[39]), "39=0", "nothing of it is left");
+}
+
+/// Fields of a limit order in a version.
+fn single(version: Version, id: &str, side: u8, price: &str) -> String {
+    let handled = if version < Version::Fix44 { "|21=1" } else { "" };
+    format!("{}{handled}", order(id, side, "1", price))
+}
+
+/// ListID came back in the ListStatus only: a client could not tell which list a report was about.
+#[test]
+fn reports_of_orders_of_a_list_name_it_whenever_they_are_made() {
+    for version in LISTS {
+        let mut world = World::new();
+        let mut alice = log_on(&mut world, version);
+        let (mut bob, _) = world.log_on("BOB", 1, "");
+        let orders = ["54=1|38=1|40=2|44=90", "54=1|38=1|40=2|44=9999999", "54=2|38=2|40=2|44=110"];
+        let entered = world.send(&mut alice, "E", &list("L1", "", &orders));
+        let other = world.send(&mut alice, "D", &single(version, "single", 1, "91"));
+        assert_eq!(other[0].pick(&[66]), "66=", "{version:?}");
+        // The next process knows of the list from events, and from a checkpoint.
+        let mut reports = entered[..3].to_vec();
+        for restart in 0..2 {
+            world.drop_link(&mut alice);
+            world.drop_link(&mut bob);
+            if restart == 1 {
+                world.gateway.finish();
+            }
+            world.kill_and_restart(true);
+            alice = world.log_on_again(&alice).0;
+            bob = world.log_on_again(&bob).0;
+            world.send(&mut bob, "D", &order(&format!("b{restart}"), 1, "1", "110"));
+            let traded = world.take(&mut alice);
+            assert_eq!(traded[0].pick(&[11, 66, 39]), format!("11=L1-2|66=L1|39={}", 1 + restart));
+            reports.extend(traded);
+            let status = world.send(&mut alice, "M", "66=L1");
+            assert_eq!(status[0].pick(&[35, 66, 431, 73]), "35=N|66=L1|431=3|73=3", "{version:?}");
+            let orders =
+                [format!("11=L1-2|14={}.000|39={}", 1 + restart, 1 + restart), "11=L1-1|14=0|39=8".into()];
+            assert!(orders.iter().all(|it| status[0].0.contains(it)), "{version:?}: {status:?}");
+        }
+        for report in &reports {
+            assert_eq!(report.pick(&[35, 66]), "35=8|66=L1", "{version:?}: {report:?}");
+        }
+        let again: Vec<_> = world.send(&mut alice, "2", "7=1|16=0");
+        let named = again.iter().filter(|it| it.get(66) == "L1" && it.get(35) == "8").count();
+        assert_eq!(named, reports.len(), "{version:?}: a resend names it, too");
+        check(version, &[reports, other].concat());
+    }
+}
+
+/// A client could enter a list, but not take it back: it had to know and cancel each of its orders.
+#[test]
+fn a_list_is_cancelled_as_a_whole() {
+    for version in LISTS {
+        let mut world = World::new();
+        let mut alice = log_on(&mut world, version);
+        let (mut bob, _) = world.log_on("BOB", 1, "");
+        let orders = ["54=1|38=1|40=2|44=90", "54=2|38=1|40=2|44=110", "54=1|38=1|40=2|44=91"];
+        world.send(&mut alice, "E", &list("L1", "", &orders));
+        world.send(&mut alice, "D", &single(version, "single", 1, "89"));
+        world.send(&mut bob, "D", &order("b", 1, "1", "110"));
+        world.take(&mut alice);
+        let cancelled = world.send(&mut alice, "K", "66=L1|60=now");
+        let told: Vec<String> = cancelled.iter().map(|it| it.pick(&[35, 11, 41, 66, 39, 429, 431])).collect();
+        assert_eq!(
+            told,
+            [
+                "35=N|11=L1-0|41=|66=L1|39=0|429=1|431=4",
+                "35=8|11=L1-0|41=|66=L1|39=4|429=|431=",
+                "35=8|11=L1-2|41=|66=L1|39=4|429=|431=",
+                "35=N|11=L1-0|41=|66=L1|39=4|429=5|431=6",
+            ],
+            "{version:?}"
+        );
+        let again = world.send(&mut alice, "K", "66=L1|60=now");
+        assert_eq!(again.iter().map(|it| it.pick(&[35, 429, 431])).collect::<Vec<_>>(), ["35=N|429=5|431=6"]);
+        let unknown = world.send(&mut alice, "K", "66=L2|60=now");
+        assert_eq!(unknown[0].pick(&[35, 372, 380]), "35=j|372=K|380=1");
+        let execute = world.send(&mut alice, "L", "66=L1|60=now");
+        assert_eq!(execute[0].pick(&[35, 372, 380]), "35=j|372=L|380=3");
+        assert!(execute[0].get(58).contains("433=2"), "{execute:?}");
+        let single = world.send(&mut alice, "H", "11=single|54=1|55=BTC/USD");
+        assert_eq!(single[0].pick(&[39]), "39=0", "it is of no list");
+        check(version, &[cancelled, again, unknown, execute].concat());
+    }
+}
+
+/// The end of one order is the end of the other: cancelling both would get a reject for the second.
+#[test]
+fn a_pair_and_a_bracket_are_cancelled_without_a_reject() {
+    let mut world = with_collar();
+    let mut alice = log_on(&mut world, Version::Fix44);
+    let pair = ["54=2|38=1|40=2|44=110", "54=2|38=1|40=3|99=90"];
+    let bracket = ["54=1|38=1|40=2|44=100", "54=2|38=1|40=2|44=120", "54=2|38=1|40=3|99=95"];
+    for (id, kind, orders) in [("P", "1", &pair[..]), ("B", "2", &bracket[..])] {
+        world.send(&mut alice, "E", &list(id, kind, orders));
+        let told = world.send(&mut alice, "K", &format!("66={id}|60=now"));
+        let kinds: String = told.iter().map(|it| it.get(35)).collect();
+        assert_eq!(kinds, format!("N{}N", "8".repeat(orders.len())), "{told:?}");
+        assert!(told[1..=orders.len()].iter().all(|it| it.pick(&[66, 39]) == format!("66={id}|39=4")));
+        assert_eq!(told.last().unwrap().pick(&[431]), "431=6");
+    }
+}
+
+/// A cancel of an order of a list that fills on its way there is refused by the exchange: the client has not asked for
+/// that order by name, and hears of the fill.
+#[test]
+fn a_list_whose_orders_end_meanwhile_or_that_is_on_its_way_is_cancelled_all_the_same() {
+    let mut world = World::new();
+    let mut alice = log_on(&mut world, Version::Fix44);
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let orders = ["54=1|38=1|40=2|44=90", "54=1|38=1|40=2|44=91"];
+    world.send(&mut alice, "E", &list("L1", "", &orders));
+    // Bob's order is before the cancel in the ring.
+    let sell = support::message("BOB", bob.next_out, "D", &order("s", 2, "1", "91"), world.now_ns);
+    bob.next_out += 1;
+    let cancel = support::message("ALICE", alice.next_out, "K", "66=L1|60=now", world.now_ns);
+    alice.next_out += 1;
+    world.gateway.input(bob.link).extend_from_slice(&sell);
+    let (link, now_ns) = (bob.link, world.now_ns);
+    world.gateway.receive(link, now_ns, &mut world.port).unwrap();
+    let told = world.send_bytes(&mut alice, &cancel);
+    let told: Vec<String> = told.iter().map(|it| it.pick(&[35, 11, 39, 431])).collect();
+    assert_eq!(told[0], "35=N|11=L1-0|39=0|431=4");
+    assert_eq!(told[told.len() - 1], "35=N|11=L1-0|39=4|431=6");
+    assert!(told.contains(&"35=8|11=L1-1|39=2|431=".to_owned()), "{told:?}");
+    assert!(told.iter().all(|it| !it.starts_with("35=9")), "{told:?}");
+
+    let mut both = support::message("ALICE", alice.next_out, "E", &list("L2", "", &orders), world.now_ns);
+    both.extend(support::message("ALICE", alice.next_out + 1, "K", "66=L2|60=now", world.now_ns));
+    alice.next_out += 2;
+    let told = world.send_bytes(&mut alice, &both);
+    assert_eq!(told.last().unwrap().pick(&[35, 66, 431]), "35=N|66=L2|431=6", "{told:?}");
+    assert!(world.send(&mut alice, "AF", "584=q|585=7")[0].get(58).contains("no live orders"));
+}
+
+/// The message has not had its effect before the last order is gone: a process that is killed in between is sent it again.
+#[test]
+fn a_list_cancel_that_a_kill_has_cut_short_is_asked_for_again() {
+    let mut world = World::new();
+    let mut alice = log_on(&mut world, Version::Fix44);
+    let orders = ["54=1|38=1|40=2|44=90", "54=1|38=1|40=2|44=91", "54=1|38=1|40=2|44=92"];
+    world.send(&mut alice, "E", &list("L1", "", &orders));
+    let number = alice.next_out;
+    let cancel = support::message("ALICE", number, "K", "66=L1|60=now", world.now_ns);
+    world.gateway.input(alice.link).extend_from_slice(&cancel);
+    let (link, now_ns) = (alice.link, world.now_ns);
+    world.gateway.receive(link, now_ns, &mut world.port).unwrap();
+    assert!(world.gateway.commit().unwrap());
+    world.kill_and_restart(true);
+    let (mut alice, answer) = world.log_on("ALICE", number + 1, "");
+    let asked = answer.iter().find(|it| it.get(35) == "2").expect("it asks for what it lacks");
+    assert_eq!(asked.get(7), number.to_string());
+    alice.next_out = number;
+    let told = world.send(&mut alice, "K", "43=Y|122=now|66=L1|60=now");
+    assert_eq!(told.last().unwrap().pick(&[35, 431]), "35=N|431=6", "{told:?}");
 }
 
 #[test]

@@ -49,8 +49,8 @@ impl Permissions {
     /// Whether an application message of this type may be sent.
     pub(crate) fn allows(self, message_type: &[u8]) -> bool {
         match message_type {
-            b"D" | b"G" | b"E" => self.has(Self::TRADE),
-            b"F" | b"q" => self.has(Self::TRADE) || self.has(Self::CANCEL),
+            b"D" | b"G" | b"E" | b"L" => self.has(Self::TRADE),
+            b"F" | b"q" | b"K" => self.has(Self::TRADE) || self.has(Self::CANCEL),
             b"V" => self.has(Self::MARKET_DATA),
             b"BW" => self.has(Self::DROP_COPY),
             _ => true,
@@ -72,6 +72,7 @@ mod tests {
     #[test]
     fn permissions_allow_their_messages() {
         let cancel = Permissions::from_name("cancel").unwrap();
+        assert!(cancel.allows(b"K") && !cancel.allows(b"L") && !Permissions::NONE.allows(b"K"));
         assert!(cancel.allows(b"F") && cancel.allows(b"H") && !cancel.allows(b"D") && !cancel.allows(b"G"));
         assert!(Permissions::TRADE.allows(b"D") && Permissions::TRADE.allows(b"F"));
         assert!(!Permissions::TRADE.allows(b"V") && Permissions::default().allows(b"V"));

@@ -104,8 +104,7 @@ pub(crate) fn write_report(
 ) {
     match report {
         Report::Execution(body) => {
-            let special = orders.special(&body.order);
-            write_execution(writer, &orders.catalog, special, body, StatusAnswer::default());
+            write_execution(writer, orders, body, StatusAnswer::default());
         }
         Report::CancelReject(body) => write_cancel_reject(writer, body),
         Report::MassCancel(body) => write_mass_cancel(writer, &orders.catalog, body),

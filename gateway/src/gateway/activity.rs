@@ -92,6 +92,7 @@ impl Gateway {
             at += 1;
             self.tick_client(client, now_ns)?;
             self.release_parked(client, now_ns, port);
+            self.go_on_with_list_cancels(client, now_ns, port);
             self.pump_answers(client, now_ns);
             self.cancel_if_due(client, now_ns, port);
         }

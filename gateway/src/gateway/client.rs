@@ -5,16 +5,16 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::RandomState;
 use machine::Record;
 use protocol::{
-    ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted, OrderAccepted,
-    OrderCanceled, OrderReplaced, Rejected,
+    CancelReason, ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted,
+    OrderAccepted, OrderCanceled, OrderId, OrderListAccepted, OrderReplaced, Rejected,
 };
 
 use super::LinkId;
 use super::disconnect::CancelOnDisconnect;
-use super::order_list::KnownList;
+use super::order_list::ListCancel;
 use super::order_status::MassAnswer;
 use crate::access::Throttle;
-use crate::orders::{Asked, Request};
+use crate::orders::{Asked, Extra, Request};
 use crate::session::Session;
 
 pub(super) struct Client {
@@ -41,8 +41,8 @@ pub(super) struct Client {
     pub(super) counted: u64,
     /// SendingTime of the last signed Logon: an earlier one is a copy.
     pub(super) signed_ns: u64,
-    /// Lists that it has entered, oldest first.
-    pub(super) lists: VecDeque<KnownList>,
+    /// Lists of which it has what is left cancelled, oldest first.
+    pub(super) list_cancels: VecDeque<ListCancel>,
     /// Mass status requests that are being answered.
     pub(super) answers: VecDeque<MassAnswer>,
     pub(super) on_disconnect: CancelOnDisconnect,
@@ -67,7 +67,7 @@ impl Client {
             firm,
             counted: 0,
             signed_ns: 0,
-            lists: VecDeque::new(),
+            list_cancels: VecDeque::new(),
             answers: VecDeque::new(),
             on_disconnect: CancelOnDisconnect::default(),
         }
@@ -75,7 +75,8 @@ impl Client {
 
     /// Whether it has something to go on with, without hearing anything new.
     pub(super) fn is_busy(&self) -> bool {
-        self.session.is_busy() || !self.parked.is_empty() || !self.answers.is_empty()
+        let waiting = [self.parked.is_empty(), self.answers.is_empty(), self.list_cancels.is_empty()];
+        self.session.is_busy() || waiting.contains(&false)
     }
 
     pub(super) fn commands_in_flight(&self) -> usize {
@@ -176,15 +177,14 @@ impl Client {
         self.refused.clear();
         self.counted = 0;
         self.in_flight.iter_mut().chain(self.parked.iter_mut()).for_each(|it| it.sequence = 0);
+        self.list_cancels.iter_mut().for_each(|it| it.message = 0);
     }
 
     /// Finds the request that this event answers, if it answers one. Answers come in the order of the requests; one that
     /// has no request here was sent by the process before this one.
     pub(super) fn match_request(&mut self, event: Record<'_>) {
-        let Some((kind, client_order_id)) = answered(event) else { return };
-        let Some(at) = self.in_flight.iter().position(|it| answers(it, kind, client_order_id)) else {
-            return;
-        };
+        let Some(answer) = answered(event) else { return };
+        let Some(at) = self.in_flight.iter().position(|it| answer.is_of(it)) else { return };
         self.current = self.in_flight.remove(at);
     }
 
@@ -192,6 +192,12 @@ impl Client {
     pub(super) fn asked(&self, event: Record<'_>) -> Option<Asked> {
         let rejected = event.body_as::<Rejected>()?;
         Some(self.current.as_ref()?.asked(rejected.client_order_id))
+    }
+
+    /// Whether a list with this id is on its way to the engine.
+    pub(super) fn enters_list(&self, id: ClientOrderId) -> bool {
+        let is_it = |it: &Request| matches!(&it.extra, Extra::List(list) if list.id == id);
+        self.in_flight.iter().any(is_it)
     }
 
     pub(super) fn current_request(&self) -> Option<&Request> {
@@ -208,30 +214,49 @@ impl Client {
     }
 }
 
-/// The kind of command that an event answers, as the plain one of its kind, and with which ClOrdID.
-fn answered(event: Record<'_>) -> Option<(CommandKind, ClientOrderId)> {
-    match EventKind::from_code(event.header().kind)? {
+/// What an event tells of the command that it answers.
+struct Answer {
+    /// As the plain one of its kind.
+    kind: CommandKind,
+    /// That of the request; of a list that was taken its ListID.
+    client_order_id: ClientOrderId,
+    /// The order that a cancel named.
+    order_id: OrderId,
+}
+
+fn answered(event: Record<'_>) -> Option<Answer> {
+    let answer = |kind, client_order_id| Answer { kind, client_order_id, order_id: OrderId::NONE };
+    Some(match EventKind::from_code(event.header().kind)? {
         EventKind::OrderAccepted => {
-            Some((CommandKind::NewOrder, event.body_as::<OrderAccepted>()?.client_order_id))
+            answer(CommandKind::NewOrder, event.body_as::<OrderAccepted>()?.client_order_id)
         }
         EventKind::ExtendedOrderAccepted => {
-            Some((CommandKind::NewOrder, event.body_as::<ExtendedOrderAccepted>()?.order.client_order_id))
+            answer(CommandKind::NewOrder, event.body_as::<ExtendedOrderAccepted>()?.order.client_order_id)
+        }
+        EventKind::OrderListAccepted => {
+            answer(CommandKind::NewClientOrderList, event.body_as::<OrderListAccepted>()?.client_list_id)
         }
         EventKind::OrderCanceled => {
-            Some((CommandKind::CancelOrder, event.body_as::<OrderCanceled>()?.client_order_id))
+            let body = event.body_as::<OrderCanceled>()?;
+            // What the time has brought, or another command of this session, answers no cancel.
+            if body.reason != CancelReason::Requested.code() {
+                return None;
+            }
+            Answer { order_id: body.order_id, ..answer(CommandKind::CancelOrder, body.client_order_id) }
         }
         EventKind::OrderReplaced => {
-            Some((CommandKind::ReplaceOrder, event.body_as::<OrderReplaced>()?.client_order_id))
+            answer(CommandKind::ReplaceOrder, event.body_as::<OrderReplaced>()?.client_order_id)
         }
         EventKind::MassCancelAccepted => {
-            Some((CommandKind::MassCancel, event.body_as::<MassCancelAccepted>()?.client_order_id))
+            answer(CommandKind::MassCancel, event.body_as::<MassCancelAccepted>()?.client_order_id)
         }
         EventKind::Rejected => {
             let body = event.body_as::<Rejected>()?;
-            Some((plain(CommandKind::from_code(body.command_kind)?), body.client_order_id))
+            let kind = plain(CommandKind::from_code(body.command_kind)?);
+            Answer { order_id: body.order_id, ..answer(kind, body.client_order_id) }
         }
-        _ => None,
-    }
+        _ => return None,
+    })
 }
 
 /// The kind of the plain command that is answered in the same way.
@@ -243,14 +268,20 @@ fn plain(kind: CommandKind) -> CommandKind {
     }
 }
 
-/// Whether an answer of this kind and ClOrdID is that of the request. A list is answered by that of any of its orders, or
-/// rejected as a whole.
-fn answers(request: &Request, kind: CommandKind, client_order_id: ClientOrderId) -> bool {
-    if request.kind == CommandKind::NewOrderList {
-        let whole = kind == CommandKind::NewOrderList && client_order_id.is_none();
-        return whole
-            || (matches!(kind, CommandKind::NewOrder | CommandKind::NewOrderList)
-                && request.client_order_ids().any(|it| it == client_order_id));
+impl Answer {
+    /// Whether it answers this request. A list was taken, or is rejected as a whole or by one of its orders; cancels of the
+    /// orders of a list have no ids.
+    fn is_of(&self, request: &Request) -> bool {
+        let id = self.client_order_id;
+        if plain(request.kind) != self.kind {
+            return false;
+        }
+        match &request.extra {
+            Extra::List(list) => {
+                id.is_none() || list.id == id || request.client_order_ids().any(|it| it == id)
+            }
+            Extra::OfListCancel => id.is_none() && request.order_id == self.order_id,
+            Extra::None | Extra::MassCancel(_) => request.client_order_id == id,
+        }
     }
-    plain(request.kind) == kind && request.client_order_id == client_order_id
 }

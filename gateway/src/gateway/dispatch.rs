@@ -14,6 +14,10 @@ pub(crate) enum Route {
     OrderStatus,
     /// NewOrderList.
     NewList,
+    /// ListCancelRequest.
+    CancelList,
+    /// ListExecute.
+    ExecuteList,
     /// ListStatusRequest.
     ListStatus,
     /// OrderMassCancelRequest.
@@ -40,6 +44,8 @@ const ROUTES: &[(&[u8], Route)] = &[
     (b"H", Route::OrderStatus),
     (b"E", Route::NewList),
     (b"M", Route::ListStatus),
+    (b"K", Route::CancelList),
+    (b"L", Route::ExecuteList),
     (b"q", Route::MassCancel),
     (b"AF", Route::MassStatus),
     (b"AN", Route::Positions),

@@ -32,7 +32,7 @@ use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
 use crate::market::Market;
-use crate::orders::{Asked, Orders, Report};
+use crate::orders::{Asked, Orders, Report, Reports};
 use crate::rebuild::Origin;
 use crate::session::{CLIENT_LOGGED_OUT, LOGGED_OUT, Verdict};
 use crate::store::{Store, StoreError};
@@ -241,7 +241,7 @@ impl Gateway {
             if let Some(client) = self.client_of(header.source) {
                 self.activity.clients.insert(client);
                 if let Some(request) = self.clients[client].finish_request() {
-                    self.on_list_done(client, &request, now_ns);
+                    self.on_list_done(client, &request, header.sequence, now_ns);
                 }
             }
             if self.store.pending_bytes() > 1 << 20 {
@@ -261,15 +261,35 @@ impl Gateway {
         {
             self.clients[client].match_request(event);
         }
+        if let Some(held) = self.orders.release_before(event) {
+            self.write_reports(&held.reports, (header.sequence, held.index), None, now_ns);
+        }
         let asked = client.and_then(|client| self.clients[client].asked(event));
         let reports = self.orders.apply(event, index, asked.as_ref());
-        if header.sequence > self.store.applied() {
-            for (part, report) in reports.iter().enumerate() {
-                let Some(report) = report else { continue };
-                let sequence = header.sequence;
-                let origin = Origin { sequence, index, part: part as u8, copy: false, replayed: false };
-                self.write_report(report, (origin, asked.as_ref()), now_ns);
-            }
+        self.write_reports(&reports, (header.sequence, index), asked.as_ref(), now_ns);
+        if event.is_last_event()
+            && let Some(held) = self.orders.release_last()
+        {
+            self.write_reports(&held.reports, (header.sequence, held.index), None, now_ns);
+        }
+    }
+
+    /// Writes the reports of the event at this place, unless the process before this one has.
+    #[inline]
+    fn write_reports(
+        &mut self,
+        reports: &Reports,
+        (sequence, index): (u64, u32),
+        asked: Option<&Asked>,
+        now_ns: u64,
+    ) {
+        if sequence <= self.store.applied() {
+            return;
+        }
+        for (part, report) in reports.iter().enumerate() {
+            let Some(report) = report else { continue };
+            let origin = Origin { sequence, index, part: part as u8, copy: false, replayed: false };
+            self.write_report(report, (origin, asked), now_ns);
         }
     }
 

@@ -59,11 +59,13 @@ impl Gateway {
             Some(Route::CancelOrder) => self.on_cancel_or_replace(client, message, false, now_ns, port),
             Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),
             Some(Route::NewList) => self.on_new_list(client, message, now_ns, port),
+            Some(Route::CancelList) => self.on_list_cancel(client, message, now_ns, port),
             Some(Route::MassCancel) => self.on_mass_cancel(client, message, now_ns, port),
             other => {
                 match other {
                     Some(Route::OrderStatus) => self.on_status_request(client, message, now_ns),
                     Some(Route::MassStatus) => self.on_mass_status_request(client, message, now_ns),
+                    Some(Route::ExecuteList) => self.on_list_execute(client, message, now_ns),
                     Some(Route::ListStatus) => self.on_list_status_request(client, message, now_ns),
                     Some(Route::Positions) => self.on_positions_request(client, message, now_ns),
                     Some(Route::Collateral) => self.on_collateral_inquiry(client, message, now_ns),
@@ -85,7 +87,7 @@ impl Gateway {
             return ThrottleVerdict::Pass;
         }
         state.counted = sequence;
-        let cancel = matches!(message.message_type(), b"F" | b"q");
+        let cancel = matches!(message.message_type(), b"F" | b"q" | b"K");
         let of_session = state.throttle.take(cancel, now_ns);
         let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
         if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }

@@ -1,21 +1,26 @@
-//! Lists of orders: NewOrderList, and ListStatus in answer.
+//! Lists of orders: NewOrderList, ListCancelRequest and ListStatusRequest, and ListStatus in answer.
 
-use protocol::ClientOrderId;
+use protocol::{ClientOrderId, OrderId};
 
 use super::order_entry::DISK_FULL;
 use super::{CommandPort, Gateway};
 use crate::fix::{Message, Version, tags};
 use crate::orders::{
-    Extra, List, ListOrderState, Refusal, Request, orders_of, parse_list, write_list_status,
+    Extra, ListOccasion, ListOrderState, Refusal, Request, cancel_of_list, list_id, orders_of, parse_list,
+    states_of, write_list_status,
 };
 
-/// Lists of a session that are remembered for ListStatusRequests; the oldest is forgotten first.
-const REMEMBERED: usize = 256;
-
-/// A list that a session has entered.
-pub(super) struct KnownList {
-    id: Vec<u8>,
-    orders: Vec<ClientOrderId>,
+/// A list of which what is left is being cancelled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListCancel {
+    /// Sequence of the command that entered it.
+    list: u64,
+    /// MsgSeqNum of the ListCancelRequest.
+    pub(super) message: u64,
+    /// The order that was cancelled last; an exchange that does not let it go is not asked again.
+    last: OrderId,
+    /// Whether its cancel is on its way.
+    waits: bool,
 }
 
 impl Gateway {
@@ -49,61 +54,129 @@ impl Gateway {
         refusal: Refusal,
         now_ns: u64,
     ) {
-        self.counters.reports += 1;
         self.remember_refused(client, message);
         let id = |part: Message<'_>| part.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
         let states: Vec<ListOrderState> = orders_of(message)
             .map(|part| ListOrderState { client_order_id: id(part).unwrap_or_default(), order: None })
             .collect();
-        let list_id = message.get(tags::LIST_ID).unwrap_or_default();
-        let catalog = &self.orders.catalog;
-        self.clients[client].session.send_application(b"N", now_ns, &mut self.store, |writer| {
-            write_list_status(writer, catalog, list_id, &states, (false, refusal.text, now_ns));
-        });
+        let id = message.get(tags::LIST_ID).unwrap_or_default();
+        self.send_list_status(client, id, &states, ListOccasion::Refused(refusal.text), now_ns);
     }
 
-    /// The engine has dealt with a list.
-    pub(super) fn on_list_done(&mut self, client: usize, request: &Request, now_ns: u64) {
-        let Extra::List(list) = &request.extra else { return };
-        let List { id, orders, .. } = &**list;
-        let known =
-            KnownList { id: id.clone(), orders: orders.iter().map(|it| it.client_order_id).collect() };
-        self.write_list_status(client, &known, false, now_ns);
-        let lists = &mut self.clients[client].lists;
-        if lists.len() == REMEMBERED {
-            lists.pop_front();
+    /// The engine has dealt with a request of this kind, by the command with this sequence.
+    pub(super) fn on_list_done(&mut self, client: usize, request: &Request, sequence: u64, now_ns: u64) {
+        match &request.extra {
+            Extra::List(list) if self.orders.list(sequence).is_some() => {
+                self.tell_list(client, sequence, ListOccasion::Entered, now_ns);
+                debug_assert!(self.orders.list(sequence).is_some_and(|it| it.id == list.id));
+            }
+            Extra::List(list) => {
+                let states = list.orders.iter().map(|it| it.client_order_id);
+                let states: Vec<ListOrderState> =
+                    states.map(|client_order_id| ListOrderState { client_order_id, order: None }).collect();
+                let id = list.id;
+                self.send_list_status(client, id.as_bytes_trimmed(), &states, ListOccasion::Entered, now_ns);
+            }
+            Extra::OfListCancel => {
+                self.clients[client].list_cancels.front_mut().into_iter().for_each(|it| it.waits = false);
+            }
+            Extra::None | Extra::MassCancel(_) => {}
         }
-        lists.push_back(known);
     }
 
     pub(super) fn on_list_status_request(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
-        let id = message.get(tags::LIST_ID).unwrap_or_default();
-        let lists = &mut self.clients[client].lists;
-        match lists.iter().rposition(|list| list.id == id).and_then(|at| lists.remove(at)) {
-            Some(list) => {
-                self.write_list_status(client, &list, true, now_ns);
-                self.clients[client].lists.push_back(list);
-            }
-            None => {
-                let text = "no list of this session has this ListID (66): it may have been forgotten";
-                self.clients[client].session.reject_business(message, 1, text, now_ns, &mut self.store);
-            }
+        match self.list_of(client, message) {
+            Some(sequence) => self.tell_list(client, sequence, ListOccasion::Asked, now_ns),
+            None => self.refuse_unknown_list(client, message, now_ns),
         }
     }
 
-    fn write_list_status(&mut self, client: usize, list: &KnownList, asked: bool, now_ns: u64) {
-        let states: Vec<ListOrderState> = list
-            .orders
-            .iter()
-            .map(|&client_order_id| {
-                let order = self.orders.by_client_id(client as u16, client_order_id).copied();
-                ListOrderState { client_order_id, order }
-            })
-            .collect();
+    /// ListExecute: there is nothing that it could begin.
+    pub(super) fn on_list_execute(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
+        let text = "a list is executed as soon as it is there: lists that wait for a ListExecute (433=2) are not offered";
+        self.clients[client].session.reject_business(message, 3, text, now_ns, &mut self.store);
+    }
+
+    /// ListCancelRequest: `false` if there is no room for it now, or the list is on its way to the engine itself.
+    pub(super) fn on_list_cancel(
+        &mut self,
+        client: usize,
+        message: &Message<'_>,
+        now_ns: u64,
+        port: &mut dyn CommandPort,
+    ) -> bool {
+        if list_id(message).is_some_and(|id| self.clients[client].enters_list(id)) {
+            return false;
+        }
+        let Some(sequence) = self.list_of(client, message) else {
+            self.refuse_unknown_list(client, message, now_ns);
+            return true;
+        };
+        let cancels = &mut self.clients[client].list_cancels;
+        if cancels.len() >= self.config.limits.parked_requests {
+            return false;
+        }
+        let number = message.number(tags::MSG_SEQ_NUM).unwrap_or(0);
+        cancels.push_back(ListCancel { list: sequence, message: number, last: OrderId::NONE, waits: false });
+        self.clients[client].await_effect(number);
+        if self.orders.first_live_of(sequence).is_some() {
+            self.tell_list(client, sequence, ListOccasion::Cancelling, now_ns);
+        }
+        self.go_on_with_list_cancels(client, now_ns, port);
+        true
+    }
+
+    /// Cancels the orders of the lists that are to be cancelled, one after the other: the end of one may be the end of
+    /// the others of its list.
+    pub(super) fn go_on_with_list_cancels(&mut self, client: usize, now_ns: u64, port: &mut dyn CommandPort) {
+        while let Some(cancel) = self.clients[client].list_cancels.front().copied().filter(|it| !it.waits) {
+            let ListCancel { list, message, last, .. } = cancel;
+            if let Some(order) = self.orders.first_live_of(list).filter(|order| order.order_id != last) {
+                let (request, last) = (cancel_of_list(order), order.order_id);
+                if self.send(client, request, false, port) {
+                    self.clients[client].list_cancels[0] = ListCancel { last, waits: true, ..cancel };
+                }
+                return;
+            }
+            self.clients[client].list_cancels.pop_front();
+            self.clients[client].effect_came(message);
+            self.activity.clients.insert(client);
+            self.tell_list(client, list, ListOccasion::Cancelled, now_ns);
+        }
+    }
+
+    /// The list of this session that a message names.
+    fn list_of(&self, client: usize, message: &Message<'_>) -> Option<u64> {
+        let version = self.clients[client].session.version();
+        list_id(message)
+            .filter(|_| version >= Version::Fix42)
+            .and_then(|id| self.orders.newest_list(client as u16, id))
+    }
+
+    fn refuse_unknown_list(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
+        let text = "no list of this session has this ListID (66): it may have been forgotten";
+        self.clients[client].session.reject_business(message, 1, text, now_ns, &mut self.store);
+    }
+
+    fn tell_list(&mut self, client: usize, sequence: u64, occasion: ListOccasion<'_>, now_ns: u64) {
+        // Between the last cancel and this its orders may have been forgotten.
+        let Some(list) = self.orders.list(sequence) else { return };
+        let (id, states) = (list.id, states_of(&self.orders, list));
+        self.send_list_status(client, id.as_bytes_trimmed(), &states, occasion, now_ns);
+    }
+
+    fn send_list_status(
+        &mut self,
+        client: usize,
+        id: &[u8],
+        states: &[ListOrderState],
+        occasion: ListOccasion<'_>,
+        now_ns: u64,
+    ) {
         self.counters.reports += 1;
         let catalog = &self.orders.catalog;
         self.clients[client].session.send_application(b"N", now_ns, &mut self.store, |writer| {
-            write_list_status(writer, catalog, &list.id, &states, (asked, "", now_ns));
+            write_list_status(writer, catalog, id, states, occasion, now_ns);
         });
     }
 }

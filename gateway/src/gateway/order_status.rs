@@ -39,7 +39,7 @@ impl Gateway {
                 Located::Order(order) => {
                     let report = ExecutionReport::status_of(order, now_ns);
                     let answer = StatusAnswer { exec_id: Some(&exec_id), request, mass: None };
-                    write_execution(writer, &orders.catalog, orders.special(&order), &report, answer);
+                    write_execution(writer, orders, &report, answer);
                 }
                 Located::InFlight => {
                     write_local_report(writer, message, &exec_id, (b'I', status::PENDING_NEW), None, now_ns);
@@ -111,10 +111,10 @@ impl Gateway {
                 let mass = Some((answer.request_id.as_slice(), total as u64, last));
                 let of = StatusAnswer { exec_id: Some(&exec_id), mass, request: None };
                 let report = ExecutionReport::status_of(order, now_ns);
-                let (catalog, special) = (&self.orders.catalog, self.orders.special(&order));
+                let orders = &self.orders;
                 self.counters.reports += 1;
                 self.clients[client].session.send_application(b"8", now_ns, &mut self.store, |writer| {
-                    write_execution(writer, catalog, special, &report, of);
+                    write_execution(writer, orders, &report, of);
                 });
             }
         }

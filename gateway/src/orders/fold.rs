@@ -6,8 +6,9 @@ use machine::Record;
 use protocol::{
     AccountId, AmountMinor, AssetCreated, AssetId, BUSTABLE_TRADES, CancelReason, ClientOrderId, CommandKind,
     Deposited, EventKind, ExtendedOrderAccepted, FeeCharged, InstrumentCreated, MassCancelAccepted,
-    MassCancelDone, OrderAccepted, OrderCanceled, OrderDecremented, OrderId, OrderReplaced, OrderRepriced,
-    OrderShown, OrderTriggered, RejectReason, Rejected, Trade, TradeBusted, Withdrawn,
+    MassCancelDone, OrderAccepted, OrderCanceled, OrderDecremented, OrderId, OrderListAccepted,
+    OrderReplaced, OrderRepriced, OrderShown, OrderTriggered, RejectReason, Rejected, Trade, TradeBusted,
+    Withdrawn,
 };
 
 use super::{
@@ -27,7 +28,10 @@ impl Orders {
             EventKind::ExtendedOrderAccepted => {
                 event.body_as().map_or(one(None), |body| self.on_extended(body, stamp))
             }
-            EventKind::Trade => event.body_as().map_or(one(None), |body| self.on_both_sides(body, stamp)),
+            EventKind::Trade => event.body_as().map_or(one(None), |body| {
+                let reports = self.on_both_sides(body, stamp);
+                self.hold(event, body, index, reports)
+            }),
             EventKind::OrderCanceled => one(event.body_as().and_then(|body| self.on_canceled(body, stamp))),
             EventKind::OrderReplaced => one(event.body_as().and_then(|body| self.on_replaced(body, stamp))),
             EventKind::Rejected => one(event.body_as().and_then(|body| self.on_rejected(body, stamp, asked))),
@@ -75,6 +79,12 @@ impl Orders {
                 {
                     self.accounts.on_fee(*session, body);
                 }
+            }
+            EventKind::AccountOptionsSet => {
+                event.body_as().into_iter().for_each(|body| self.on_options(body));
+            }
+            EventKind::OrderListAccepted => {
+                event.body_as().into_iter().for_each(|body| self.on_list(body, stamp));
             }
             EventKind::OrderShown => event.body_as().into_iter().for_each(|body| self.on_shown(body)),
             EventKind::MassCancelAccepted => {
@@ -125,6 +135,7 @@ impl Orders {
             time_in_force: body.time_in_force,
             status: status::NEW,
             is_special: false,
+            is_listed: self.lists.note(body.client_order_id, body.order_id, stamp),
         };
         self.by_id.insert(order.order_id, order);
         self.remember(session, order.client_order_id, order.order_id);
@@ -177,6 +188,12 @@ impl Orders {
         Some(Report::Execution(ExecutionReport { restated: Restated::Repriced, ..report }))
     }
 
+    fn on_list(&mut self, body: &OrderListAccepted, stamp: Stamp) {
+        if let Some(session) = self.session_of.get(&body.account) {
+            self.lists.begin(*session, body, stamp);
+        }
+    }
+
     /// A mass cancel has begun. Only one that a client asked for by a ClOrdID of its own is reported.
     fn on_mass_cancel(&mut self, body: &MassCancelAccepted, stamp: Stamp) {
         if !body.client_order_id.is_none() && self.session_of.contains_key(&body.account) {
@@ -227,7 +244,7 @@ impl Orders {
                 _ => Restated::No,
             };
         }
-        self.finish(order.order_id);
+        self.finish(&order);
         Some(Report::Execution(report))
     }
 
@@ -279,7 +296,7 @@ impl Orders {
         };
         let order = *order;
         if order.is_done() {
-            self.finish(order.order_id);
+            self.finish(&order);
         }
         let mut report = ExecutionReport::of(order, exec_type, stamp);
         report.restated = if order.is_done() { Restated::No } else { Restated::Decremented };
@@ -307,6 +324,7 @@ impl Orders {
             price_ticks: body.price_ticks,
             quantity_lots: body.quantity_lots,
             fee_minor: 0,
+            fee_asset: 0,
             maker,
         });
         report.part = u8::from(maker);
@@ -339,13 +357,18 @@ impl Orders {
         order.status = if leaves_lots == 0 { status::FILLED } else { status::PARTIALLY_FILLED };
         let order = *order;
         if order.is_done() {
-            self.finish(order_id);
+            self.finish(&order);
         }
         self.accounts.on_trade(order.session, body, maker);
         let mut report = ExecutionReport::of(order, b'F', stamp);
         report.part = u8::from(maker);
-        report.fill =
-            Some(Fill { price_ticks: body.price_ticks, quantity_lots: body.quantity_lots, fee_minor, maker });
+        report.fill = Some(Fill {
+            price_ticks: body.price_ticks,
+            quantity_lots: body.quantity_lots,
+            fee_minor,
+            fee_asset: 0,
+            maker,
+        });
         Some(Report::Execution(report))
     }
 
@@ -354,19 +377,26 @@ impl Orders {
         let reason = RejectReason::from_code(body.reason)?;
         let kind = CommandKind::from_code(body.command_kind)?;
         match kind {
-            CommandKind::NewOrder | CommandKind::NewExtendedOrder | CommandKind::NewOrderList => {
-                if kind == CommandKind::NewOrderList && body.client_order_id.is_none() {
+            CommandKind::NewOrder
+            | CommandKind::NewExtendedOrder
+            | CommandKind::NewOrderList
+            | CommandKind::NewClientOrderList => {
+                let is_list = matches!(kind, CommandKind::NewOrderList | CommandKind::NewClientOrderList);
+                if is_list && body.client_order_id.is_none() {
                     // The list as a whole: its ListStatus says so.
                     return None;
                 }
                 if !self.knows_client_id(session, body.client_order_id) {
                     self.remember(session, body.client_order_id, OrderId::NONE);
                 }
-                let order = rejected(session, body, asked.unwrap_or(&Asked::NOTHING));
+                let mut order = rejected(session, body, asked.unwrap_or(&Asked::NOTHING));
+                order.is_listed = self.lists.note(body.client_order_id, OrderId::NONE, stamp);
                 let mut report = ExecutionReport::of(order, status::REJECTED, stamp);
                 report.reject = Some(reason);
                 Some(Report::Execution(report))
             }
+            // Without an id of its own it was no request of a FIX client.
+            CommandKind::CancelOrder if body.client_order_id.is_none() => None,
             CommandKind::CancelOrder | CommandKind::ReplaceOrder | CommandKind::ReplaceExtendedOrder => {
                 let order = self.by_id(session, body.order_id).copied();
                 if !self.knows_client_id(session, body.client_order_id) {
@@ -430,13 +460,24 @@ impl Orders {
         }
     }
 
-    fn finish(&mut self, order_id: OrderId) {
-        self.done.push_back(order_id);
-        if self.done.len() > self.done_limit
-            && let Some(oldest) = self.done.pop_front()
-        {
-            self.by_id.remove(&oldest);
-            self.special.remove(&oldest);
+    fn finish(&mut self, order: &Order) {
+        if order.is_listed {
+            self.lists.ended(order.order_id);
+        }
+        self.done.push_back(order.order_id);
+        // Two steps a call: what must stay is looked at again, and may be as many as there are others.
+        for _ in 0..2 {
+            if self.done.len() <= self.done_limit {
+                return;
+            }
+            let Some(oldest) = self.done.pop_front() else { return };
+            match self.by_id.remove(&oldest) {
+                Some(order) if order.is_listed && self.lists.needs(oldest) => {
+                    self.by_id.insert(oldest, order);
+                    self.done.push_back(oldest);
+                }
+                _ => drop(self.special.remove(&oldest)),
+            }
         }
     }
 }

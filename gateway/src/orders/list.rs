@@ -1,6 +1,8 @@
 //! NewOrderList (35=E): several orders in one command.
 
-use protocol::{AccountId, CommandKind, ListType, MAX_LIST_ORDERS, NewOrderList};
+use protocol::{
+    AccountId, ClientOrderId, CommandKind, ListType, MAX_LIST_ORDERS, NewClientOrderList, NewOrderList,
+};
 use zerocopy::IntoBytes;
 
 use super::Catalog;
@@ -13,15 +15,12 @@ use crate::fix::{Message, parse_number, tags};
 #[derive(Clone, Debug)]
 pub(crate) struct List {
     /// ListID (66).
-    pub(crate) id: Vec<u8>,
+    pub(crate) id: ClientOrderId,
     /// Its orders.
     pub(crate) orders: Vec<Request>,
     /// The command's body.
     pub(super) body: Vec<u8>,
 }
-
-/// Longest ListID that is remembered.
-const MAX_LIST_ID: usize = 64;
 
 /// The parts of a list's message: one for each order. An instance of the group begins with ClOrdID (11).
 pub(crate) fn orders_of<'m>(message: &Message<'m>) -> impl Iterator<Item = Message<'m>> {
@@ -38,6 +37,11 @@ pub(crate) fn orders_of<'m>(message: &Message<'m>) -> impl Iterator<Item = Messa
     })
 }
 
+/// ListID (66), if it is one.
+pub(crate) fn list_id(message: &Message<'_>) -> Option<ClientOrderId> {
+    message.get(tags::LIST_ID).and_then(ClientOrderId::from_text).filter(|id| !id.is_none())
+}
+
 /// Reads a list. The orders of a batch are independent of each other; what else a list may be is said by
 /// ContingencyType (1385).
 pub(crate) fn parse_list(
@@ -45,10 +49,9 @@ pub(crate) fn parse_list(
     catalog: &Catalog,
     trader: Trader,
 ) -> Result<Request, Refusal> {
-    let id = message.get(tags::LIST_ID).unwrap_or_default();
-    if id.is_empty() || id.len() > MAX_LIST_ID {
-        return refuse(OTHER, "ListID (66) must be 1 to 64 bytes");
-    }
+    let Some(id) = list_id(message) else {
+        return refuse(OTHER, "ListID (66) must be 1 to 36 bytes");
+    };
     if message.get(tags::LAST_FRAGMENT) == Some(b"N") {
         return refuse(UNSUPPORTED, "a list must stand in one message: LastFragment (893) is N");
     }
@@ -67,12 +70,12 @@ pub(crate) fn parse_list(
         return refuse(OTHER, "TotNoOrders (68) is not the number of orders in the message");
     }
     let list_type = list_type(message, orders.len())?;
-    let body = body(trader.account, list_type, &orders);
-    let list = List { id: id.to_vec(), orders, body };
+    let body = body(trader.account, list_type, id, &orders);
+    let list = List { id, orders, body };
     Ok(Request {
         sequence: message.get(tags::MSG_SEQ_NUM).and_then(parse_number).unwrap_or(0),
         extra: Extra::List(Box::new(list)),
-        ..Request::empty(CommandKind::NewOrderList, trader.account)
+        ..Request::empty(CommandKind::NewClientOrderList, trader.account)
     })
 }
 
@@ -90,9 +93,15 @@ fn list_type(message: &Message<'_>, orders: usize) -> Result<ListType, Refusal> 
     }
 }
 
-fn body(account: AccountId, list_type: ListType, orders: &[Request]) -> Vec<u8> {
-    let head =
+fn body(
+    account: AccountId,
+    list_type: ListType,
+    client_list_id: ClientOrderId,
+    orders: &[Request],
+) -> Vec<u8> {
+    let list =
         NewOrderList { account, count: orders.len() as u32, list_type: list_type.code(), reserved: [0; 7] };
+    let head = NewClientOrderList { list, client_list_id, reserved: [0; 4] };
     let mut body = head.as_bytes().to_vec();
     for order in orders {
         body.extend_from_slice(order.extended_order().as_bytes());

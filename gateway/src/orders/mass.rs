@@ -94,6 +94,17 @@ pub(crate) fn cancel_for_disconnect(account: AccountId, (gateway, session): (u16
     }
 }
 
+/// One order of a list that its owner wants cancelled (ListCancelRequest), which gives the cancels no ids.
+pub(crate) fn cancel_of_list(order: &Order) -> Request {
+    Request {
+        order_id: order.order_id,
+        instrument: order.instrument,
+        side: order.side,
+        extra: Extra::OfListCancel,
+        ..Request::empty(CommandKind::CancelOrder, order.account)
+    }
+}
+
 /// OrderMassStatusRequest.
 pub(crate) fn parse_mass_status(
     message: &Message<'_>,

@@ -8,7 +8,9 @@ mod catalog;
 mod display;
 mod fields;
 mod fold;
+mod held;
 mod list;
+mod lists;
 mod mass;
 mod refusal;
 mod replace;
@@ -24,15 +26,18 @@ use std::collections::{HashMap, VecDeque};
 use accounts::Accounts;
 pub use accounts::Balance;
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
-pub(crate) use list::{List, orders_of, parse_list};
-pub(crate) use mass::{cancel_for_disconnect, parse_mass_cancel, parse_mass_status};
+pub(crate) use held::HeldReports;
+pub(crate) use list::{list_id, orders_of, parse_list};
+use lists::Lists;
+pub use lists::OrderList;
+pub(crate) use mass::{cancel_for_disconnect, cancel_of_list, parse_mass_cancel, parse_mass_status};
 pub(crate) use refusal::Refusal;
 pub(crate) use replace::fit_to_order;
 pub(crate) use report::{
-    AccountAnswer, ListOrderState, StatusAnswer, write_account_summary, write_cancel_reject,
-    write_collateral, write_collateral_ack, write_execution, write_list_status, write_local_cancel_reject,
-    write_local_mass_cancel_reject, write_local_report, write_mass_cancel, write_no_orders, write_position,
-    write_positions_ack,
+    AccountAnswer, ListOccasion, ListOrderState, StatusAnswer, states_of, write_account_summary,
+    write_cancel_reject, write_collateral, write_collateral_ack, write_execution, write_list_status,
+    write_local_cancel_reject, write_local_mass_cancel_reject, write_local_report, write_mass_cancel,
+    write_no_orders, write_position, write_positions_ack,
 };
 pub use report::{
     CancelReject, ExecutionReport, Fill, MassCancelReport, Report, Restated, Stamp, reject_text,
@@ -107,6 +112,8 @@ pub struct Order {
     pub status: u8,
     /// Whether there is a [`Special`] of it.
     pub is_special: bool,
+    /// Whether it is of a list that has an id: an [`OrderList`].
+    pub is_listed: bool,
 }
 
 impl Order {
@@ -169,6 +176,11 @@ pub struct Orders {
     trades: VecDeque<(u64, Stamp)>,
     /// Mass cancels of these sessions that are at work, by the sequence of the command that began them.
     mass_cancels: Vec<(u64, MassCancelAccepted)>,
+    lists: Lists,
+    /// Accounts of these sessions that pay fees in fee assets, ascending.
+    fee_payers: Vec<AccountId>,
+    /// Reports of a trade that wait for its fees, within a command.
+    held: Option<HeldReports>,
     done_limit: usize,
 }
 
@@ -194,6 +206,9 @@ impl Orders {
             client_ids: VecDeque::with_capacity(2 * done_limit + 1),
             trades: VecDeque::new(),
             mass_cancels: Vec::new(),
+            lists: Lists::default(),
+            fee_payers: Vec::new(),
+            held: None,
             done_limit,
         }
     }

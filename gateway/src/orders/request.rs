@@ -31,6 +31,8 @@ pub(crate) enum Extra {
     MassCancel(Box<MassCancel>),
     /// The orders of a list.
     List(Box<List>),
+    /// It cancels an order because the whole list is to be cancelled.
+    OfListCancel,
 }
 
 /// A request on its way to the engine, with what its answer will need.

@@ -1,10 +1,10 @@
 //! The orders in a checkpoint.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::accounts::{Accounts, Holdings};
 use super::report::Stamp;
-use super::{Asked, Asset, Catalog, Instrument, Order, Orders, Special};
+use super::{Asked, Asset, Catalog, Instrument, Lists, Order, OrderList, Orders, Special};
 use crate::rebuild::{Saved, mix, saved};
 use protocol::{
     AccountId, AmountMinor, AssetId, ClientOrderId, CreateInstrument, InstrumentId, MassCancelAccepted,
@@ -39,6 +39,7 @@ saved!(Order {
     time_in_force: u8,
     status: u8,
     is_special: bool,
+    is_listed: bool,
 });
 saved!(Special {
     terms: OrderTerms,
@@ -47,6 +48,13 @@ saved!(Special {
     list_order_id: OrderId,
     list_type: u8,
     waits: bool,
+});
+saved!(OrderList {
+    session: u16,
+    id: ClientOrderId,
+    orders: Vec<(ClientOrderId, OrderId)>,
+    noted: u32,
+    live: u32,
 });
 saved!(Holdings { balances: Vec<(AssetId, AmountMinor)>, positions: Vec<(InstrumentId, QuantityLots)> });
 saved!(Accounts { instruments: Vec<Option<CreateInstrument>>, holdings: Vec<Holdings> });
@@ -87,6 +95,9 @@ type Specials = HashMap<OrderId, Special>;
 type DoneIds = VecDeque<OrderId>;
 type ClientIds = Vec<((u16, ClientOrderId), OrderId)>;
 type Trades = VecDeque<(u64, Stamp)>;
+type OrderLists = BTreeMap<u64, OrderList>;
+type FeePayers = Vec<AccountId>;
+type NewestLists = VecDeque<u64>;
 type MassCancels = Vec<(u64, MassCancelAccepted)>;
 
 impl Catalog {
@@ -106,6 +117,21 @@ impl Catalog {
     }
 }
 
+impl Lists {
+    fn save(&self, out: &mut Vec<u8>) {
+        // `by_id` follows from the lists; a checkpoint stands between two commands.
+        let Self { by_sequence, by_id: _, newest, current: _ } = self;
+        by_sequence.save(out);
+        newest.save(out);
+    }
+
+    fn load(input: &mut &[u8]) -> Option<Self> {
+        let (by_sequence, newest) = (OrderLists::load(input)?, NewestLists::load(input)?);
+        let ids = by_sequence.iter().map(|(&sequence, list)| ((list.session, list.id), sequence));
+        Some(Self { by_id: ids.collect(), by_sequence, newest, current: None })
+    }
+}
+
 impl Orders {
     /// Tells one layout of a checkpoint from another.
     pub(crate) const LAYOUT: u64 = {
@@ -119,6 +145,9 @@ impl Orders {
             ClientIds::LAYOUT,
             Trades::LAYOUT,
             MassCancels::LAYOUT,
+            OrderLists::LAYOUT,
+            NewestLists::LAYOUT,
+            FeePayers::LAYOUT,
         ];
         let (mut layout, mut at) = (mix(0, "Orders"), 0);
         while at < parts.len() {
@@ -142,6 +171,10 @@ impl Orders {
             client_ids,
             trades,
             mass_cancels,
+            lists,
+            fee_payers,
+            // A checkpoint stands between two commands.
+            held: _,
             done_limit: _,
         } = self;
         catalog.save(out);
@@ -155,6 +188,8 @@ impl Orders {
         }
         trades.save(out);
         mass_cancels.save(out);
+        lists.save(out);
+        fee_payers.save(out);
     }
 
     /// Takes what [`Orders::save`] has written; `None` if it is something else.
@@ -170,6 +205,8 @@ impl Orders {
         orders.by_client_id.extend(client_ids);
         orders.trades = Trades::load(input)?;
         orders.mass_cancels = MassCancels::load(input)?;
+        orders.lists = Lists::load(input)?;
+        orders.fee_payers = FeePayers::load(input)?;
         let complete = orders.by_client_id.len() == orders.client_ids.len()
             && orders.accounts.holdings.len() == accounts.len();
         complete.then_some(orders)

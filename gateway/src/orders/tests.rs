@@ -3,9 +3,9 @@
 use super::*;
 use machine::{Body, Context, EventBuffer};
 use protocol::{
-    BUSTABLE_TRADES, CancelReason, CommandKind, ExtendedOrderAccepted, OrderAccepted, OrderCanceled,
-    OrderDecremented, OrderReplaced, OrderShown, OrderTriggered, OrderType, RejectReason, Rejected, Trade,
-    TradeBusted,
+    AccountOptionsSet, BUSTABLE_TRADES, CancelReason, CommandKind, ExtendedOrderAccepted, FeeCharged,
+    OrderAccepted, OrderCanceled, OrderDecremented, OrderReplaced, OrderShown, OrderTriggered, OrderType,
+    RejectReason, Rejected, SetAccountOptions, TimeAdvanced, Trade, TradeBusted,
 };
 
 const ALICE: AccountId = AccountId(2);
@@ -42,8 +42,20 @@ impl Fold {
         events.begin(&Context { sequence: self.sequence, ..Context::default() });
         events.push(event);
         events.finish();
-        let record = events.records().next().unwrap();
-        let reports = self.orders.apply(record, 3, None).into_iter().flatten();
+        self.fold(&events)
+    }
+
+    /// Folds all events of a command; what is told of them, in order.
+    fn fold(&mut self, events: &EventBuffer) -> Vec<ExecutionReport> {
+        let mut reports = Vec::new();
+        for (index, record) in (3..).zip(events.records()) {
+            reports.extend(self.orders.release_before(record).map(|it| it.reports));
+            reports.push(self.orders.apply(record, index, None));
+            if record.is_last_event() {
+                reports.extend(self.orders.release_last().map(|it| it.reports));
+            }
+        }
+        let reports = reports.into_iter().flatten().flatten();
         reports
             .map(|report| match report {
                 Report::Execution(report) => report,
@@ -91,6 +103,48 @@ fn a_stop_is_triggered_and_trades_like_any_order() {
     assert_eq!((report.exec_type, report.order.status, report.text), (b'L', status::NEW, ""));
     assert_eq!(fold.trade(1, 6).order.status, status::PARTIALLY_FILLED);
     assert_eq!(fold.apply(&OrderTriggered { order_id: OrderId(1), ..triggered }).len(), 0);
+}
+
+/// A trade of ALICE with herself; the fees of both sides follow, the maker's first, or of one, or of none.
+#[test]
+fn fees_in_the_fee_asset_stand_in_the_reports_of_their_trade() {
+    for (maker, taker) in [(7, 9), (7, 0), (0, 9), (0, 0)] {
+        let mut fold = Fold::new(OrderType::Limit);
+        let account = ALICE;
+        let options = SetAccountOptions { account, pays_in_fee_asset: 1, ..SetAccountOptions::default() };
+        fold.apply(&AccountOptionsSet(options));
+        let mut events = EventBuffer::with_capacity(1024);
+        events.begin(&Context { sequence: 100, ..Context::default() });
+        for trade_id in 1..=2 {
+            events.push(&Trade {
+                trade_id,
+                maker_order_id: ID,
+                taker_order_id: ID,
+                quantity_lots: 1,
+                maker_leaves_lots: 5,
+                taker_leaves_lots: 4,
+                maker_account: ALICE,
+                taker_account: ALICE,
+                ..Trade::default()
+            });
+            for (amount_minor, role) in [(maker, 1), (taker, 2)].into_iter().filter(|it| it.0 > 0) {
+                let reserved = [0; 7];
+                events.push(&FeeCharged { trade_id, amount_minor, account, asset: 3, role, reserved });
+            }
+        }
+        events.push(&TimeAdvanced::default());
+        events.finish();
+        let reports = fold.fold(&events);
+        let fees = reports.iter().map(|it| {
+            let fill = it.fill.unwrap();
+            (it.part, it.stamp.index, fill.fee_minor, fill.fee_asset)
+        });
+        let asset = |fee_minor| if fee_minor == 0 { 0 } else { 3 };
+        let fees_of = |index| [(0, index, taker, asset(taker)), (1, index, maker, asset(maker))];
+        let second = 4 + u32::from(maker > 0) + u32::from(taker > 0);
+        assert_eq!(fees.collect::<Vec<_>>(), [fees_of(3), fees_of(second)].concat(), "{maker} and {taker}");
+        assert!(!fold.orders.holds_reports());
+    }
 }
 
 #[test]

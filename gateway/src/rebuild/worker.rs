@@ -60,6 +60,36 @@ struct OpenReplay {
     done: Option<Option<Place>>,
 }
 
+/// Those who wait for reports.
+struct Waiting<'a> {
+    resends: &'a mut [OpenResend],
+    replays: &'a mut [OpenReplay],
+    owners: &'a Owners,
+}
+
+impl Waiting<'_> {
+    /// Takes the reports of the event at this place, made with and without what was asked. How many have all they want.
+    fn take(
+        &mut self,
+        place: Place,
+        reports: (&Reports, &Reports),
+        orders: &Orders,
+        complete: bool,
+    ) -> usize {
+        let mut answered = 0;
+        for resend in self.resends.iter_mut().filter(|it| it.in_pass) {
+            resend.take(place, reports, orders, self.owners);
+            answered += usize::from(resend.wanted.is_empty());
+        }
+        for open in self.replays.iter_mut().filter(|it| it.in_pass && it.done.is_none()) {
+            open.take(place, reports.1, orders, self.owners);
+            open.done = open.is_done(place, complete);
+            answered += usize::from(open.done.is_some());
+        }
+        answered
+    }
+}
+
 /// Makes reports again and writes checkpoints, a slice at a time. See the module's documentation.
 pub(crate) struct Worker {
     source: Box<dyn EventSource>,
@@ -295,22 +325,25 @@ impl Worker {
         fold.place = (header.sequence, if same_command { fold.place.1 + 1 } else { 0 });
         fold.timestamp_ns = header.timestamp_ns;
         fold.complete = event.is_last_event();
-        let place = fold.place;
-        let asked = self.resends.iter().find_map(|it| it.asked_at(place));
+        let (place, complete) = (fold.place, fold.complete);
+        let asked = self.resends.iter().find_map(|it| it.asked_at(place)).copied();
+        let mut answered = 0;
+        let mut waiting =
+            Waiting { resends: &mut self.resends, replays: &mut self.replays, owners: &self.owners };
+        if let Some(held) = fold.orders.release_before(event) {
+            let reports = (&held.reports, &held.reports);
+            answered += waiting.take((place.0, held.index), reports, &fold.orders, false);
+        }
         // A reject is made with what was asked for those who had it so, and without for others; folding a reject twice
         // changes nothing.
-        let with_asked = asked.map(|asked| fold.orders.apply(event, place.1, Some(asked)));
+        let with_asked = asked.map(|asked| fold.orders.apply(event, place.1, Some(&asked)));
         let reports = fold.orders.apply(event, place.1, None);
-        let reports = (&with_asked.unwrap_or(reports), &reports);
-        let mut answered = 0;
-        for resend in self.resends.iter_mut().filter(|it| it.in_pass) {
-            resend.take(place, reports, &fold.orders, &self.owners);
-            answered += usize::from(resend.wanted.is_empty());
-        }
-        for open in self.replays.iter_mut().filter(|it| it.in_pass) {
-            open.take(place, reports.1, &fold.orders, &self.owners);
-            open.done = open.is_done(place, fold.complete);
-            answered += usize::from(open.done.is_some());
+        if !fold.orders.holds_reports() {
+            let reports = (&with_asked.unwrap_or(reports), &reports);
+            answered += waiting.take(place, reports, &fold.orders, complete);
+        } else if complete && let Some(held) = fold.orders.release_last() {
+            let reports = (&held.reports, &held.reports);
+            answered += waiting.take((place.0, held.index), reports, &fold.orders, complete);
         }
         if answered > 0 {
             self.answered += answered;

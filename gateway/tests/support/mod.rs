@@ -324,6 +324,13 @@ impl World {
         (client, answer)
     }
 
+    /// A new connection of a client that goes on with its numbers and its version.
+    pub fn log_on_again(&mut self, client: &Client) -> (Client, Vec<Received>) {
+        let application = String::from_utf8(client.version.application_id().to_vec()).unwrap();
+        let more = if client.version.is_fixt() { format!("1137={application}|") } else { String::new() };
+        self.log_on_as(client.version, &client.name, client.next_out, &more)
+    }
+
     /// The same with a number beyond what the gateway expects; the client gives up on what lies between.
     pub fn log_on_beyond(
         &mut self,

@@ -1,12 +1,13 @@
 //! ExecutionReport (35=8).
 
+use protocol::ClientOrderId;
 use rust_decimal::Decimal;
 
 use super::terms::write_style;
 use super::words::{fitted_order_reject, order_reject_code};
 use super::{ExecutionReport, Restated, reject_text, write_order_id, write_text};
 use crate::fix::{MessageWriter, Version, format_utc_millis, tags};
-use crate::orders::{Catalog, Instrument, Special};
+use crate::orders::{Catalog, Instrument, Orders};
 
 /// What an ExecutionReport has besides when it answers a status request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,17 +84,16 @@ pub(super) fn write_exec_type(
     }
 }
 
-/// Writes the body of an ExecutionReport; `special` is what its order has beyond a plain one.
+/// Writes the body of an ExecutionReport; `orders` as they were at its event.
 pub(crate) fn write_execution(
     writer: &mut MessageWriter<'_>,
-    catalog: &Catalog,
-    special: Option<&Special>,
+    orders: &Orders,
     report: &ExecutionReport,
     answer: StatusAnswer<'_>,
 ) {
     let order = &report.order;
     let version = writer.version();
-    let Some(instrument) = catalog.instrument(order.instrument) else {
+    let Some(instrument) = orders.catalog.instrument(order.instrument) else {
         return write_without_instrument(writer, report);
     };
     writer.integer(tags::ACCOUNT, u64::from(order.account.0));
@@ -109,6 +109,9 @@ pub(crate) fn write_execution(
         }
         None => write_no_trade(writer),
     }
+    if let Some(list) = orders.list_id(order, report.stamp.sequence) {
+        write_list_id(writer, list);
+    }
     write_order_id(writer, order.order_id);
     if order.quantity_lots != 0 || version < Version::Fix42 {
         write_quantity(writer, tags::ORDER_QTY, instrument.quantity(order.quantity_lots));
@@ -117,7 +120,7 @@ pub(crate) fn write_execution(
     if version > Version::Fix40 {
         write_text(writer, tags::ORIG_CL_ORD_ID, report.original_client_order_id);
     }
-    write_style(writer, instrument, special, order);
+    write_style(writer, instrument, orders.special(order), order);
     writer.character(tags::SIDE, b'0' + order.side);
     writer.bytes(tags::SYMBOL, instrument.symbol.as_bytes());
     let text = report.reject.map_or(report.text, reject_text);
@@ -131,9 +134,16 @@ pub(crate) fn write_execution(
     if let Some(reason) = restatement_reason(version, report.restated) {
         writer.integer(tags::EXEC_RESTATEMENT_REASON, reason);
     }
-    write_fee(writer, instrument, report);
+    write_fee(writer, &orders.catalog, instrument, report);
     write_exec_type(writer, report.exec_type, order.status, instrument.quantity(order.leaves_lots));
     write_answer(writer, report, answer);
+}
+
+/// ListID (66), in the versions that take lists.
+fn write_list_id(writer: &mut MessageWriter<'_>, list: ClientOrderId) {
+    if writer.version() >= Version::Fix42 {
+        write_text(writer, tags::LIST_ID, list);
+    }
 }
 
 /// What only FIX.4.4 and later versions have: which request it answers, and whether the order rested.
@@ -162,12 +172,19 @@ pub(super) fn write_mass_answer(writer: &mut MessageWriter<'_>, id: &[u8], repor
 }
 
 /// The fee of a trade. Older versions have no place for fees, or none for their currency.
-fn write_fee(writer: &mut MessageWriter<'_>, instrument: &Instrument, report: &ExecutionReport) {
+fn write_fee(
+    writer: &mut MessageWriter<'_>,
+    catalog: &Catalog,
+    instrument: &Instrument,
+    report: &ExecutionReport,
+) {
     let charged = report.fill.filter(|fill| fill.fee_minor != 0);
     if let Some(fill) = charged.filter(|_| writer.version() >= Version::Fix44) {
+        let paid_in = catalog.asset(fill.fee_asset).map(|asset| (asset.scale, asset.name.as_str()));
+        let (scale, name) = paid_in.unwrap_or((instrument.quote_scale, &instrument.quote_name));
         writer.bytes(tags::NO_MISC_FEES, b"1");
-        writer.display(tags::MISC_FEE_AMT, Decimal::new(fill.fee_minor, u32::from(instrument.quote_scale)));
-        writer.bytes(tags::MISC_FEE_CURR, instrument.quote_name.as_bytes());
+        writer.display(tags::MISC_FEE_AMT, Decimal::new(fill.fee_minor, u32::from(scale)));
+        writer.bytes(tags::MISC_FEE_CURR, name.as_bytes());
         writer.bytes(tags::MISC_FEE_TYPE, b"4");
         writer.bytes(tags::MISC_FEE_BASIS, b"0");
     }

@@ -1,10 +1,10 @@
 //! ListStatus (35=N).
 
-use protocol::ClientOrderId;
+use protocol::{ClientOrderId, OrderId};
 
 use super::write_text;
 use crate::fix::{MessageWriter, format_utc_millis, tags};
-use crate::orders::{Catalog, Order, status};
+use crate::orders::{Catalog, Order, OrderList, Orders, status};
 
 /// An order of a list, if it came to be.
 #[derive(Clone, Copy, Debug)]
@@ -15,29 +15,61 @@ pub(crate) struct ListOrderState {
     pub(crate) order: Option<Order>,
 }
 
-/// Writes the body of a ListStatus. `asked` says that it answers a ListStatusRequest; `text` why the list was refused.
+/// What a ListStatus is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListOccasion<'a> {
+    /// The list has been dealt with.
+    Entered,
+    /// It was refused, for this reason.
+    Refused(&'a str),
+    /// Somebody has asked.
+    Asked,
+    /// What is left of it is being cancelled.
+    Cancelling,
+    /// Nothing is left of it that could be cancelled.
+    Cancelled,
+}
+
+/// The orders of a list as they are now.
+pub(crate) fn states_of(orders: &Orders, list: &OrderList) -> Vec<ListOrderState> {
+    let state = |&(client_order_id, order_id): &(ClientOrderId, OrderId)| ListOrderState {
+        client_order_id,
+        order: orders.by_id(list.session, order_id).copied(),
+    };
+    list.orders.iter().map(state).collect()
+}
+
+/// Writes the body of a ListStatus.
 pub(crate) fn write_list_status(
     writer: &mut MessageWriter<'_>,
     catalog: &Catalog,
     id: &[u8],
     orders: &[ListOrderState],
-    (asked, text, now_ns): (bool, &str, u64),
+    occasion: ListOccasion<'_>,
+    now_ns: u64,
 ) {
     let none = orders.iter().all(|it| it.order.is_none());
     let all_done = orders.iter().all(|it| it.order.is_none_or(|order| order.is_done()));
-    let list_status = match (none, all_done) {
-        (true, _) => b'7',
-        (false, true) => b'6',
-        (false, false) => b'3',
+    let list_status = match (none, all_done, occasion) {
+        (true, ..) => b'7',
+        (false, true, _) => b'6',
+        (false, false, ListOccasion::Cancelling) => b'4',
+        (false, false, _) => b'3',
+    };
+    let kind = match occasion {
+        ListOccasion::Asked => b'2',
+        ListOccasion::Cancelled if all_done => b'5',
+        ListOccasion::Cancelled => b'6',
+        ListOccasion::Entered | ListOccasion::Refused(_) | ListOccasion::Cancelling => b'1',
     };
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
     writer.bytes(tags::LIST_ID, id);
     writer.integer(tags::TOT_NO_ORDERS, orders.len() as u64);
     writer.bytes(tags::NO_RPTS, b"1");
     writer.bytes(tags::RPT_SEQ, b"1");
-    writer.character(tags::LIST_STATUS_TYPE, if asked { b'2' } else { b'1' });
+    writer.character(tags::LIST_STATUS_TYPE, kind);
     writer.character(tags::LIST_ORDER_STATUS, list_status);
-    if !text.is_empty() {
+    if let ListOccasion::Refused(text) = occasion {
         writer.bytes(tags::LIST_STATUS_TEXT, text.as_bytes());
     }
     writer.integer(tags::NO_ORDERS, orders.len() as u64);

@@ -13,7 +13,9 @@ mod words;
 use std::num::NonZeroU64;
 
 use machine::RecordHeader;
-use protocol::{ClientOrderId, InstrumentId, OrderId, PriceTicks, QuantityLots, RejectReason};
+use protocol::{
+    AmountMinor, AssetId, ClientOrderId, InstrumentId, OrderId, PriceTicks, QuantityLots, RejectReason,
+};
 
 use super::Order;
 use crate::fix::{MessageWriter, tags};
@@ -23,7 +25,7 @@ pub(crate) use account::{
 };
 pub(crate) use cancel_reject::{write_cancel_reject, write_local_cancel_reject};
 pub(crate) use execution::{StatusAnswer, write_execution};
-pub(crate) use list_status::{ListOrderState, write_list_status};
+pub(crate) use list_status::{ListOccasion, ListOrderState, states_of, write_list_status};
 pub(crate) use local::{write_local_report, write_no_orders};
 pub(crate) use mass_cancel::{write_local_mass_cancel_reject, write_mass_cancel};
 pub use words::reject_text;
@@ -52,8 +54,10 @@ pub struct Fill {
     pub price_ticks: PriceTicks,
     /// LastQty.
     pub quantity_lots: QuantityLots,
-    /// Fee in the quote asset.
-    pub fee_minor: i64,
+    /// Fee.
+    pub fee_minor: AmountMinor,
+    /// What it is paid in; 0 is the quote asset.
+    pub fee_asset: AssetId,
     /// Whether the order rested.
     pub maker: bool,
 }
