@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use protocol::{AccountId, SelfTradePrevention};
 
-use crate::access::{AddressRange, HmacKey, PasswordHash, Permissions, ThrottleLimits};
+use crate::access::{AddressRange, HmacKey, LogonGuard, PasswordHash, Permissions, ThrottleLimits};
 use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 use crate::transport::{CertificateName, TlsSettings};
@@ -36,6 +36,8 @@ pub struct GatewayConfig {
     pub audit_path: Option<PathBuf>,
     /// File with the passwords that users have changed; without it they cannot.
     pub passwords_path: Option<PathBuf>,
+    /// What other ports of the same users know of Logons, too; else it guards its own alone.
+    pub logon_guard: Option<LogonGuard>,
     /// Limits.
     pub limits: GatewayLimits,
     /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
@@ -60,6 +62,7 @@ impl GatewayConfig {
             firms: BTreeMap::new(),
             audit_path: None,
             passwords_path: None,
+            logon_guard: None,
             limits: GatewayLimits::default(),
             order_entry: true,
             market: None,

@@ -4,7 +4,8 @@ mod support;
 
 use std::net::IpAddr;
 
-use gateway::access::{HmacKey, Permissions, ThrottleLimits};
+use gateway::GatewayLimits;
+use gateway::access::{HmacKey, LogonGuard, Permissions, ThrottleLimits};
 use gateway::fix::format_utc_millis;
 use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order};
 
@@ -42,6 +43,32 @@ fn guessing_locks_out_the_guesser_and_nobody_else() {
     world.now_ns += 60 * SECOND_NS;
     let (_, answer) = try_password(&mut world, ADDRESS, "ALICE-secret");
     assert_eq!(answer[0].get(35), "A", "it ends");
+}
+
+/// Each port of a process counted by itself: who had guessed five times on one went on with the next.
+#[test]
+fn guesses_on_one_port_count_on_the_others() {
+    let guard = LogonGuard::new(&GatewayLimits::default());
+    let port = |orders: bool| {
+        World::with_config(|config| {
+            config.logon_guard = Some(guard.clone());
+            config.order_entry = orders;
+        })
+    };
+    let (mut market, mut orders) = (port(false), port(true));
+    for _ in 0..5 {
+        try_password(&mut market, ADDRESS, "guess");
+    }
+    for world in [&mut market, &mut orders] {
+        let (client, answer) = try_password(world, ADDRESS, "ALICE-secret");
+        assert_eq!(client.closed, Some("Logon while locked out after too many failures"));
+        assert!(answer.is_empty());
+    }
+    for world in [&mut market, &mut orders] {
+        world.now_ns += 60 * SECOND_NS;
+        let (_, answer) = try_password(world, ADDRESS, "ALICE-secret");
+        assert_eq!(answer[0].get(35), "A", "it ends");
+    }
 }
 
 #[test]
@@ -83,10 +110,15 @@ fn only_allowed_addresses_get_in() {
 #[test]
 fn a_signed_logon_needs_no_password_and_cannot_be_copied() {
     let key = HmacKey::parse(KEY).unwrap();
-    let mut world = World::with_config(|config| {
-        config.users[0].hmac_key = Some(HmacKey::parse(KEY).unwrap());
-        config.users[0].password = None;
-    });
+    let guard = LogonGuard::new(&GatewayLimits::default());
+    let port = || {
+        World::with_config(|config| {
+            config.users[0].hmac_key = Some(HmacKey::parse(KEY).unwrap());
+            config.users[0].password = None;
+            config.logon_guard = Some(guard.clone());
+        })
+    };
+    let (mut world, mut other_port) = (port(), port());
     let signed = |now_ns: u64, sequence: u64| {
         let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
         let text = format!("{now}\x01A\x01{sequence}\x01ALICE\x01RIALTO\x01alice");
@@ -97,9 +129,11 @@ fn a_signed_logon_needs_no_password_and_cannot_be_copied() {
     let mut alice = world.connect("ALICE");
     assert_eq!(world.send_bytes(&mut alice, &bytes)[0].get(35), "A");
     world.drop_link(&mut alice);
-    let mut copy = world.connect("ALICE");
-    world.send_bytes(&mut copy, &bytes);
-    assert_eq!(copy.closed, Some("Logon with a signature that was used before"));
+    for world in [&mut world, &mut other_port] {
+        let mut copy = world.connect("ALICE");
+        world.send_bytes(&mut copy, &bytes);
+        assert_eq!(copy.closed, Some("Logon with a signature that was used before"));
+    }
     world.now_ns += 1_000_000;
     let mut changed = world.connect("ALICE");
     let forged = String::from_utf8(signed(world.now_ns, 2)).unwrap().replace("\x0134=2\x01", "\x0134=3\x01");

@@ -14,8 +14,8 @@ from server import Server, Skip, eventually, folder, run
 from wire import Session, cancel, encode, new_order, now
 
 
-def configuration(path, *, client_ca=None, require=False, user=""):
-    """The embedded configuration with TLS; `user` is put into ALICE's table."""
+def configuration(path, *, client_ca=None, require=False, user="", more=""):
+    """The embedded configuration with TLS; `user` is put into ALICE's table, `more` before the assets."""
     text = run("config").stdout
     tls = f"""[tls]
 bind = "127.0.0.1:0"
@@ -25,7 +25,7 @@ require_client_certificate = {str(require).lower()}
 """
     if client_ca:
         tls += f'client_ca = "{client_ca}"\n'
-    text = text.replace("[[assets]]", tls + "\n[[assets]]", 1)
+    text = text.replace("[[assets]]", f"{tls}\n{more}\n[[assets]]", 1)
     text = text.replace('username = "alice"', f'username = "alice"\n{user}', 1)
     file = path / "tls.toml"
     file.write_text(text)
@@ -53,8 +53,44 @@ def serving_tls(**options):
 
 
 def tls_port(process):
-    found = [re.fullmatch(r"FIX over TLS listening on .*:(\d+)", line) for line in process.lines]
+    return port_of(process, "FIX over TLS")
+
+
+def port_of(process, what):
+    found = [re.fullmatch(what + r" listening on .*:(\d+)", line) for line in process.lines]
     return next(int(it.group(1)) for it in found if it)
+
+
+MARKET_DATA = '[market_data]\nbind = "127.0.0.1:0"\ntls_bind = "127.0.0.1:0"\n'
+WATCH = [(262, "w"), (263, 1), (264, 0), (265, 1), (267, 2), (269, 0), (269, 1), (146, 1), (55, "BTC/USD")]
+
+
+def test_market_data_comes_over_tls_on_a_port_of_its_own():
+    with serving_tls(more=MARKET_DATA) as (process, port, path):
+        made = context(path)
+        watcher = TlsSession("BOB").connect_tls(port_of(process, "market data over FIX over TLS"), made)
+        watcher.logon()
+        watcher.send("V", WATCH)
+        watcher.wait(lambda message: message.type == "W", "the book")
+        alice = TlsSession("ALICE").connect_tls(port, made)
+        alice.logon()
+        alice.send("D", new_order("a", 1, "0.01", "50000"))
+        watcher.wait(lambda message: message.type == "X", "the order in the book")
+        audit = (process.data / "fix-market-data-logons.log").read_text()
+        assert audit.count('"tls":true,"sender_comp_id":"BOB","accepted":true') == 1, audit
+
+
+def test_failed_logons_count_on_all_ports_together():
+    with serving_tls(more=MARKET_DATA) as (process, port, _):
+        for _ in range(5):
+            guess = Session("ALICE").connect(port_of(process, "market data over FIX"))
+            guess.send("A", [(98, 0), (108, 30), (553, "alice"), (554, "guessed")])
+            assert guess.wait_closed()
+        alice = Session("ALICE").connect(process.port)
+        alice.send("A", [(98, 0), (108, 30), (553, "alice"), (554, "alice-secret")])
+        assert alice.wait_closed(), "locked on the port for orders, too"
+        audit = (process.data / "fix-logons.log").read_text()
+        assert "locked out" in audit, audit
 
 
 def context(path, version=None, certificate=None):

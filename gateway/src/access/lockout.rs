@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::config::GatewayLimits;
 
 /// Entries kept; beyond, those that have expired, or else the oldest, make room.
 const ENTRIES: usize = 4096;
@@ -14,7 +17,7 @@ struct Failures {
 
 /// Failures by identity and address: nobody can lock a client out from elsewhere, and nobody gets more guesses by using
 /// many identities from one address.
-pub(crate) struct Lockout {
+struct Lockout {
     limit: u32,
     duration_ns: u64,
     failures: HashMap<(Option<usize>, IpAddr), Failures>,
@@ -25,7 +28,7 @@ const ADDRESS_FACTOR: u32 = 4;
 
 impl Lockout {
     /// Locks after `limit` failures, each less than `duration_ns` after the one before, for `duration_ns`.
-    pub(crate) fn new(limit: u32, duration_ns: u64) -> Self {
+    fn new(limit: u32, duration_ns: u64) -> Self {
         Self { limit, duration_ns, failures: HashMap::new() }
     }
 
@@ -35,13 +38,13 @@ impl Lockout {
     }
 
     /// Whether this identity may not try from this address now.
-    pub(crate) fn is_locked(&self, identity: usize, address: IpAddr, now_ns: u64) -> bool {
+    fn is_locked(&self, identity: usize, address: IpAddr, now_ns: u64) -> bool {
         self.count((Some(identity), address), now_ns) >= self.limit
             || self.count((None, address), now_ns) >= self.limit.saturating_mul(ADDRESS_FACTOR)
     }
 
     /// A Logon with a wrong secret; `None` for an identity that does not exist.
-    pub(crate) fn failed(&mut self, identity: Option<usize>, address: IpAddr, now_ns: u64) {
+    fn failed(&mut self, identity: Option<usize>, address: IpAddr, now_ns: u64) {
         let keys = [identity.map(|it| (Some(it), address)), Some((None, address))];
         for key in keys.into_iter().flatten() {
             let count = self.count(key, now_ns) + 1;
@@ -51,7 +54,7 @@ impl Lockout {
     }
 
     /// A Logon with the right secret.
-    pub(crate) fn succeeded(&mut self, identity: usize, address: IpAddr) {
+    fn succeeded(&mut self, identity: usize, address: IpAddr) {
         self.failures.remove(&(Some(identity), address));
     }
 
@@ -66,6 +69,62 @@ impl Lockout {
         {
             self.failures.remove(&oldest);
         }
+    }
+}
+
+/// What all ports of a process know of Logons: who has failed too often on one may not try on another, and a signature that
+/// was used on one is not taken on another. Asked at Logons only.
+///
+/// Users are told by their place in the configuration, so the ports that share it must have the same ones.
+#[derive(Clone)]
+pub struct LogonGuard(Arc<Mutex<Guarded>>);
+
+struct Guarded {
+    lockout: Lockout,
+    /// SendingTime of the last signed Logon of an identity: an earlier one is a copy.
+    signed_ns: HashMap<usize, u64>,
+}
+
+impl LogonGuard {
+    /// Nobody has failed yet.
+    #[must_use]
+    pub fn new(limits: &GatewayLimits) -> Self {
+        let lockout = Lockout::new(limits.lockout_failures, limits.lockout_ns);
+        Self(Arc::new(Mutex::new(Guarded { lockout, signed_ns: HashMap::new() })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this identity may not try from this address now.
+    pub(crate) fn is_locked(&self, identity: usize, address: IpAddr, now_ns: u64) -> bool {
+        self.lock().lockout.is_locked(identity, address, now_ns)
+    }
+
+    /// A Logon with a wrong secret; `None` for an identity that does not exist.
+    pub(crate) fn failed(&self, identity: Option<usize>, address: IpAddr, now_ns: u64) {
+        self.lock().lockout.failed(identity, address, now_ns);
+    }
+
+    /// A Logon with the right secret.
+    pub(crate) fn succeeded(&self, identity: usize, address: IpAddr) {
+        self.lock().lockout.succeeded(identity, address);
+    }
+
+    /// Whether a right signature of this time is new. It is not from then on.
+    pub(crate) fn use_signature(&self, identity: usize, sent_ns: u64) -> bool {
+        let mut guarded = self.lock();
+        let last_ns = guarded.signed_ns.entry(identity).or_insert(0);
+        let is_new = sent_ns > *last_ns;
+        *last_ns = sent_ns.max(*last_ns);
+        is_new
+    }
+}
+
+impl std::fmt::Debug for LogonGuard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogonGuard").finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,7 @@ mod verifier;
 pub use address::AddressRange;
 pub use audit::{Attempt, AuditLog};
 pub use changed::ChangedPasswords;
-pub(crate) use lockout::Lockout;
+pub use lockout::LogonGuard;
 pub use password::{HmacKey, PasswordHash, SecretError};
 pub(crate) use password::{same, signed_text};
 pub use permission::Permissions;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::access::ThrottleLimits;
+use crate::access::{LogonGuard, ThrottleLimits};
 use crate::config::{ConfigError, GatewayLimits, UserConfig, validate_users};
 use crate::transport::TlsSettings;
 
@@ -34,6 +34,8 @@ pub struct BinaryConfig {
     pub cancel_on_disconnect: bool,
     /// How long a session may be away before they are.
     pub cancel_grace_ns: u64,
+    /// What other ports of the same users know of Logons, too; else it guards its own alone.
+    pub logon_guard: Option<LogonGuard>,
     /// Limits; those of FIX messages and of the store are not used.
     pub limits: GatewayLimits,
 }
@@ -53,6 +55,7 @@ impl BinaryConfig {
             passwords_path: None,
             cancel_on_disconnect: true,
             cancel_grace_ns: 0,
+            logon_guard: None,
             limits: GatewayLimits::default(),
         }
     }

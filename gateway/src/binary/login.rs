@@ -41,11 +41,11 @@ impl BinaryGateway {
         let session = match self.session_that_may(link, &name) {
             Ok(session) => session,
             Err(reason) => {
-                self.lockout.failed(None, address, now_ns);
+                self.guard.failed(None, address, now_ns);
                 return self.reject(link, &name, LoginReject::NotAuthorized, reason, now_ns);
             }
         };
-        if self.lockout.is_locked(session.unwrap_or(usize::MAX), address, now_ns) {
+        if self.guard.is_locked(session.unwrap_or(usize::MAX), address, now_ns) {
             let reason = "login while locked out after too many failures";
             return self.reject(link, &name, LoginReject::NotAuthorized, reason, now_ns);
         }
@@ -148,11 +148,11 @@ impl BinaryGateway {
     fn on_checked(&mut self, link: LinkId, login: Box<Login>, right: bool, now_ns: u64) {
         let address = self.link(link).address;
         let Some(session) = login.session.filter(|_| right) else {
-            self.lockout.failed(login.session, address, now_ns);
+            self.guard.failed(login.session, address, now_ns);
             let reason = "login with a wrong user name or password";
             return self.reject(link, &login.name, LoginReject::NotAuthorized, reason, now_ns);
         };
-        self.lockout.succeeded(session, address);
+        self.guard.succeeded(session, address);
         if self.sessions[session].link.is_some() {
             let reason = "login of a session that is logged on already";
             return self.reject(link, &login.name, LoginReject::AlreadyLoggedOn, reason, now_ns);

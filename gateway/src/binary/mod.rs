@@ -24,7 +24,7 @@ use zerocopy::IntoBytes as _;
 pub use config::BinaryConfig;
 
 use crate::Acceptor;
-use crate::access::{Attempt, AuditLog, Lockout, ThreadVerifier, Throttle, ThrottleVerdict, Verifier};
+use crate::access::{Attempt, AuditLog, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier};
 use crate::endpoint::Endpoint;
 use crate::gateway::{CommandPort, GatewayCounters, GatewayError, LinkId};
 use crate::transport::Security;
@@ -160,7 +160,7 @@ pub struct BinaryGateway {
     now_ns: u64,
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
-    lockout: Lockout,
+    guard: LogonGuard,
     attempts: Vec<Attempt>,
     notes: Vec<String>,
     firms: Vec<Throttle>,
@@ -213,7 +213,7 @@ impl BinaryGateway {
             now_ns: 0,
             verifier,
             next_ticket: 0,
-            lockout: Lockout::new(config.limits.lockout_failures, config.limits.lockout_ns),
+            guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits)),
             attempts: Vec::new(),
             notes: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),

@@ -39,8 +39,6 @@ pub(super) struct Client {
     pub(super) firm: Option<usize>,
     /// MsgSeqNum of the message that was counted last: one that had to wait comes again.
     pub(super) counted: u64,
-    /// SendingTime of the last signed Logon: an earlier one is a copy.
-    pub(super) signed_ns: u64,
     /// Lists of which it has what is left cancelled, oldest first.
     pub(super) list_cancels: VecDeque<ListCancel>,
     /// Mass status requests that are being answered.
@@ -66,7 +64,6 @@ impl Client {
             throttle,
             firm,
             counted: 0,
-            signed_ns: 0,
             list_cancels: VecDeque::new(),
             answers: VecDeque::new(),
             on_disconnect: CancelOnDisconnect::default(),

@@ -78,7 +78,7 @@ impl Gateway {
         let address = self.link(link).address;
         let theirs = message.get(tags::SENDER_COMP_ID).unwrap_or_default();
         let Some(client) = self.by_comp_id.get(theirs).copied() else {
-            self.lockout.failed(None, address, now_ns);
+            self.guard.failed(None, address, now_ns);
             return Err("Logon of an unknown SenderCompID");
         };
         let user = &self.config.users[client];
@@ -86,10 +86,10 @@ impl Gateway {
             return Err("Logon from an address that is not allowed");
         }
         if user.access.certificate.is_some() && !self.shows_certificate(link, client) {
-            self.lockout.failed(Some(client), address, now_ns);
+            self.guard.failed(Some(client), address, now_ns);
             return Err("Logon without the certificate that is this user's");
         }
-        if self.lockout.is_locked(client, address, now_ns) {
+        if self.guard.is_locked(client, address, now_ns) {
             return Err("Logon while locked out after too many failures");
         }
         if !has_good_time(message, user.session.check_latency, user.session.max_latency_ns, now_ns) {
@@ -116,10 +116,9 @@ impl Gateway {
                 if !key.verify(&signed_text(message), signature) || !name_ok {
                     return Proof::Wrong("Logon with a wrong signature");
                 }
-                if sent_ns <= self.clients[client].signed_ns {
+                if !self.guard.use_signature(client, sent_ns) {
                     return Proof::Wrong("Logon with a signature that was used before");
                 }
-                self.clients[client].signed_ns = sent_ns;
                 Proof::Shown
             }
             _ if user.password.is_some() && message.get(tags::PASSWORD).is_some() && name_ok => {
@@ -138,7 +137,7 @@ impl Gateway {
         now_ns: u64,
     ) {
         let address = self.link(link).address;
-        self.lockout.failed(Some(client), address, now_ns);
+        self.guard.failed(Some(client), address, now_ns);
         self.counters.refused_logons += 1;
         self.note_attempt_of(link, client, false, reason, now_ns);
         let text = "Logon refused: Username (553) or Password (554) is wrong";
@@ -207,7 +206,7 @@ impl Gateway {
 
     fn log_on(&mut self, link: LinkId, client: usize, message: &Message<'_>, how: &'static str, now_ns: u64) {
         let address = self.link(link).address;
-        self.lockout.succeeded(client, address);
+        self.guard.succeeded(client, address);
         let resets = self.clients[client].session.resets();
         let policy = policy_of(message, self.config.users[client].on_disconnect);
         let session = &mut self.clients[client].session;

@@ -27,7 +27,7 @@ use std::net::IpAddr;
 
 use machine::{Record, Source};
 
-use crate::access::{Attempt, ChangedPasswords, Lockout, PasswordHash, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, LogonGuard, PasswordHash, Throttle, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
@@ -177,7 +177,7 @@ pub struct Gateway {
     now_ns: u64,
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
-    lockout: Lockout,
+    guard: LogonGuard,
     attempts: Vec<Attempt>,
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: Vec<Throttle>,

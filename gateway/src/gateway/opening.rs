@@ -6,7 +6,7 @@ use super::activity::Activity;
 use super::client::Client;
 use super::drop_copy::DropCopies;
 use super::{Gateway, GatewayCounters, GatewayError};
-use crate::access::{ChangedPasswords, InlineVerifier, Lockout, Throttle, Verifier};
+use crate::access::{ChangedPasswords, InlineVerifier, LogonGuard, Throttle, Verifier};
 use crate::config::GatewayConfig;
 use crate::drop_copy::Owners;
 use crate::fix::FieldIndex;
@@ -108,7 +108,7 @@ impl Gateway {
             now_ns: 0,
             verifier,
             next_ticket: 0,
-            lockout: Lockout::new(limits.lockout_failures, limits.lockout_ns),
+            guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(limits)),
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
             configured_passwords,

@@ -67,7 +67,7 @@ impl Gateway {
         }
         let address =
             self.clients[client].link.and_then(|link| self.links[link].as_ref()).map(|it| it.address);
-        if address.is_some_and(|address| self.lockout.is_locked(client, address, now_ns)) {
+        if address.is_some_and(|address| self.guard.is_locked(client, address, now_ns)) {
             return other("too many wrong passwords: try again later");
         }
         if self.changes.len() == CHANGES {
@@ -92,7 +92,7 @@ impl Gateway {
             (false, _) => {
                 let link = self.clients[client].link.and_then(|link| self.links[link].as_ref());
                 if let Some(address) = link.map(|it| it.address) {
-                    self.lockout.failed(Some(client), address, now_ns);
+                    self.guard.failed(Some(client), address, now_ns);
                 }
                 (user_status::PASSWORD_INCORRECT, "Password (554) is wrong")
             }

@@ -319,6 +319,7 @@ impl Checker<'_> {
         let snapshots = file.snapshots.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         let binary = file.binary.map(|it| it.port(file.tls.is_some())).transpose();
         let binary = binary.map_err(|(field, reason)| self.invalid(format!("binary.{field}"), reason))?;
+        let market_data = file.market_data.check(file.tls.is_some());
         let journal = file.journal.check().map_err(|(field, reason)| self.invalid(field, reason))?;
         Ok(Config {
             data: file.data,
@@ -342,7 +343,7 @@ impl Checker<'_> {
             users,
             firms: fix_config::firms(&file.firms),
             gateway: file.gateway.limits(),
-            market_data: file.market_data.check().map_err(|(field, reason)| self.invalid(field, reason))?,
+            market_data: market_data.map_err(|(field, reason)| self.invalid(field, reason))?,
             demo: file.demo.map(|demo| Demo {
                 maker_account: AccountId(demo.maker_account),
                 taker_account: AccountId(demo.taker_account),

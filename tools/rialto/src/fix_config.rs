@@ -140,6 +140,7 @@ impl FileGateway {
 pub struct FileMarketData {
     enabled: Option<bool>,
     bind: Option<SocketAddr>,
+    tls_bind: Option<SocketAddr>,
     subscriptions: Option<usize>,
     backlog_bytes: Option<usize>,
 }
@@ -151,14 +152,24 @@ pub struct MarketData {
     pub enabled: bool,
     /// A port of its own, with a thread of its own; without one it is served on the FIX port.
     pub bind: Option<SocketAddr>,
+    /// The same over TLS.
+    pub tls_bind: Option<SocketAddr>,
     subscriptions: Option<usize>,
     backlog_bytes: Option<usize>,
 }
 
 impl FileMarketData {
-    /// Checks it.
-    pub fn check(self) -> Result<MarketData, Mistake> {
-        let Self { enabled, bind, subscriptions, backlog_bytes } = self;
+    /// Checks it; `has_tls` says whether there is a certificate for a port of TLS.
+    pub fn check(self, has_tls: bool) -> Result<MarketData, Mistake> {
+        let Self { enabled, bind, tls_bind, subscriptions, backlog_bytes } = self;
+        if tls_bind.is_some() && !has_tls {
+            let reason = "needs the certificate and the key of [tls]".to_owned();
+            return Err(("market_data.tls_bind".to_owned(), reason));
+        }
+        if tls_bind.is_some() && bind.is_none() {
+            let reason = "needs `bind`: without it market data is served on the ports for FIX".to_owned();
+            return Err(("market_data.tls_bind".to_owned(), reason));
+        }
         if subscriptions == Some(0) {
             let reason = "must be 1 or more; `enabled = false` offers no market data".to_owned();
             return Err(("market_data.subscriptions".to_owned(), reason));
@@ -167,7 +178,7 @@ impl FileMarketData {
             let reason = "must be from 4,096 to 1,073,741,824".to_owned();
             return Err(("market_data.backlog_bytes".to_owned(), reason));
         }
-        Ok(MarketData { enabled: enabled.unwrap_or(true), bind, subscriptions, backlog_bytes })
+        Ok(MarketData { enabled: enabled.unwrap_or(true), bind, tls_bind, subscriptions, backlog_bytes })
     }
 }
 
@@ -414,6 +425,19 @@ mod tests {
         assert!(it.session.reset_on_logon && !it.session.switches.validate_user_defined_fields);
         assert_eq!(it.session.schedule, Schedule::weekly((6, 79_200), (4, 75_630)));
         assert_eq!(it.access.permissions, Permissions::CANCEL);
+    }
+
+    #[test]
+    fn market_data_over_tls_needs_a_port_and_a_certificate() {
+        let file = |text: &str| toml::from_str::<FileMarketData>(text).unwrap();
+        let both = "bind = '127.0.0.1:1'\ntls_bind = '127.0.0.1:2'";
+        let port = file(both).check(true).unwrap();
+        assert_eq!(port.tls_bind, Some("127.0.0.1:2".parse().unwrap()));
+        assert_eq!(file("").check(false).unwrap().tls_bind, None);
+        for (text, has_tls, words) in [(both, false, "[tls]"), ("tls_bind = '127.0.0.1:2'", true, "`bind`")] {
+            let (field, reason) = file(text).check(has_tls).unwrap_err();
+            assert!(field == "market_data.tls_bind" && reason.contains(words), "{reason}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
+use gateway::access::LogonGuard;
 use gateway::binary::BinaryGateway;
 use gateway::{Acceptor, GatewayAgent, Notice};
 use journal::{DataFolder, Stage};
@@ -65,10 +66,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    let acceptor = Acceptor::open(fix_config(&config, &limits, tls.as_ref())).map_err(Failure::usage)?;
-    let market_data = market_data_config(&config, &limits).map(Acceptor::open).transpose();
+    // Who guesses passwords guesses on all ports.
+    let guard = LogonGuard::new(&config.gateway);
+    let tls_of = tls.as_ref();
+    let acceptor = Acceptor::open(fix_config(&config, &limits, tls_of, &guard)).map_err(Failure::usage)?;
+    let market_data = market_data_config(&config, &limits, tls_of, &guard).map(Acceptor::open).transpose();
     let market_data = market_data.map_err(Failure::usage)?;
-    let binary = binary_config(&config, tls.as_ref()).map(Acceptor::open_binary).transpose();
+    let binary = binary_config(&config, tls_of, &guard).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
     let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
     let (known, unused) = Known::load(&config.data);

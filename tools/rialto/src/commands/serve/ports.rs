@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gateway::access::LogonGuard;
 use gateway::binary::{BinaryConfig, BinaryGateway};
 use gateway::transport::{TlsReload, TlsSettings};
 use gateway::{Acceptor, GatewayConfig};
@@ -67,6 +68,8 @@ impl Ports {
         others.extend(fix.tls_local_addr()?.map(|address| ("FIX over TLS", address)));
         if let Some(market_data) = market_data {
             others.push(("market data over FIX", market_data.local_addr()?));
+            let secure = market_data.tls_local_addr()?;
+            others.extend(secure.map(|address| ("market data over FIX over TLS", address)));
         }
         if let Some(binary) = binary {
             others.push(("binary order entry", binary.local_addr()?));
@@ -76,13 +79,14 @@ impl Ports {
     }
 }
 
-pub(super) fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<BinaryConfig> {
+pub(super) fn binary_config(config: &Config, tls: Option<&Tls>, guard: &LogonGuard) -> Option<BinaryConfig> {
     let port = config.binary.as_ref()?;
     let events = config.data.join(journal::EVENTS_FOLDER);
     let mut binary = BinaryConfig::new(BINARY_GATEWAY, port.bind, events, config.users.clone());
     binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     binary.firms.clone_from(&config.firms);
     binary.limits.clone_from(&config.gateway);
+    binary.logon_guard = Some(guard.clone());
     binary.passwords_path = Some(config.data.join("fix-passwords"));
     binary.audit_path = Some(config.data.join("binary-logons.log"));
     binary.cancel_on_disconnect = port.cancel_on_disconnect;
@@ -90,12 +94,18 @@ pub(super) fn binary_config(config: &Config, tls: Option<&Tls>) -> Option<Binary
     Some(binary)
 }
 
-pub(super) fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) -> GatewayConfig {
+pub(super) fn fix_config(
+    config: &Config,
+    limits: &Limits,
+    tls: Option<&Tls>,
+    guard: &LogonGuard,
+) -> GatewayConfig {
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
+    gateway.logon_guard = Some(guard.clone());
     gateway.events_path = Some(config.data.join(journal::EVENTS_FOLDER));
     gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
@@ -106,9 +116,15 @@ pub(super) fn fix_config(config: &Config, limits: &Limits, tls: Option<&Tls>) ->
 }
 
 /// The port for market data alone, if there is to be one: the same users, with sessions of their own.
-pub(super) fn market_data_config(config: &Config, limits: &Limits) -> Option<GatewayConfig> {
+pub(super) fn market_data_config(
+    config: &Config,
+    limits: &Limits,
+    tls: Option<&Tls>,
+    guard: &LogonGuard,
+) -> Option<GatewayConfig> {
     let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
-    let mut gateway = fix_config(config, limits, None);
+    let mut gateway = fix_config(config, limits, None, guard);
+    gateway.tls = config.market_data.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     gateway.gateway = MARKET_DATA_GATEWAY;
     gateway.bind = bind;
     gateway.store_path = config.data.join("fix-market-data");
