@@ -81,9 +81,10 @@ fn check_body(buffer: &[u8], body_start: usize, body_length: u64, max_length: us
 }
 
 /// A wrong BodyLength: as in QuickFIX, the message ends with the first CheckSum field behind the stated length, so that
-/// one that is too long takes the beginning of the next message with it.
+/// one that is too long takes the beginning of the next message with it. No farther than a message may reach: how much more
+/// has come by now must not matter.
 fn skip_to_trailer(buffer: &[u8], from: usize, max_length: usize) -> Frame {
-    let rest = &buffer[from..];
+    let rest = &buffer[from..buffer.len().min(max_length)];
     let found = rest.windows(4).position(|window| window == b"\x0110=");
     let end =
         found.and_then(|at| rest[at + 4..].iter().position(|&byte| byte == SOH).map(|more| at + 5 + more));
@@ -360,6 +361,38 @@ mod tests {
             }
         };
         assert_eq!((found, at), (Frame::Complete(bytes.len()), stream.len() - bytes.len()));
+    }
+
+    /// Found by fuzzing: behind a message with a wrong BodyLength the CheckSum field was looked for in all that had come,
+    /// however far away. What was skipped, and whether a good message was among it, depended on the network's pieces.
+    #[test]
+    fn what_is_skipped_does_not_depend_on_how_the_bytes_are_cut() {
+        const MAX_LENGTH: usize = 100;
+        let good = sample(&[(34, b"1")]);
+        for filling in 0..200 {
+            let mut stream = b"8=FIX.4.4\x019=9\x0135=0\x0134=1\x01".to_vec();
+            stream.resize(stream.len() + filling, b'x');
+            stream.extend_from_slice(&good);
+            stream.extend_from_slice(&good);
+            let [whole, pieces] = [stream.len(), 1].map(|piece| {
+                let (mut buffer, mut found) = (Vec::new(), Vec::new());
+                for piece in stream.chunks(piece) {
+                    buffer.extend_from_slice(piece);
+                    loop {
+                        match find_frame(&buffer, MAX_LENGTH) {
+                            Frame::Garbled(length) if !buffer.is_empty() => drop(buffer.drain(..length)),
+                            Frame::Complete(length) => found.push(buffer.drain(..length).count()),
+                            _ => break,
+                        }
+                    }
+                }
+                found
+            });
+            assert_eq!(whole, pieces, "{filling}");
+            // The first good one goes with the bad one as long as its CheckSum field is near enough.
+            let near = stream.len() - good.len() <= MAX_LENGTH;
+            assert_eq!(whole.len(), if near { 1 } else { 2 }, "{filling}");
+        }
     }
 
     #[test]
