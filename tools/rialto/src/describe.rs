@@ -257,7 +257,6 @@ mod tests {
         ("SetTimetable", 4),
         ("SetPhase", 3),
         ("AdvanceTime", 8),
-        ("NewClientOrderList", 11),
         ("Rejected", 4),
         ("AssetCreated", 3),
         ("AccountCreated", 4),
