@@ -6,13 +6,15 @@ mod pair;
 use super::*;
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{MessageWriter, Version};
-use crate::orders::{Orders, Report};
+use crate::orders::{Orders, Report, Reports};
 use checkpoint::{Checkpoints, Purpose};
 use machine::{Context, EventBuffer};
 use pair::push_pair;
 use protocol::{
-    AccountId, CancelReason, ClientOrderId, CommandKind, OrderAccepted, OrderCanceled, OrderId,
-    OrderReplaced, RejectReason, Rejected, Trade,
+    AccountId, AccountOptionsSet, AssetCreated, CancelReason, ClientOrderId, CommandKind,
+    ExtendedOrderAccepted, FeeCharged, MassCancelAccepted, MassCancelDone, OrderAccepted, OrderCanceled,
+    OrderDecremented, OrderId, OrderListAccepted, OrderReplaced, OrderRepriced, OrderShown, OrderTerms,
+    OrderTriggered, RejectReason, Rejected, SetAccountOptions, Trade, TradeBusted,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -40,8 +42,25 @@ fn owners() -> Owners {
     Owners::of(&GatewayConfig::new(1, ([127, 0, 0, 1], 0).into(), "x".into(), users.into()))
 }
 
+/// A report as it stands in one of the versions, by the number of its command.
+fn text_of(orders: &Orders, report: &Report, sequence: u64) -> String {
+    let version = Version::ALL[sequence as usize % Version::ALL.len()];
+    let mut buffer = Vec::new();
+    let mut writer = MessageWriter::begin(&mut buffer, version, message_type(report));
+    let place = writer.place();
+    write_report(&mut writer, orders, report, None);
+    writer.since(place).escape_ascii().to_string()
+}
+
+fn saved(orders: &Orders) -> Vec<u8> {
+    let mut out = Vec::new();
+    orders.save(&mut out);
+    out
+}
+
 /// A report as it was sent first.
 struct First {
+    is_execution: bool,
     sent: Sent,
     session: usize,
     asked: Option<Asked>,
@@ -58,6 +77,12 @@ struct Run {
     sequence: u64,
     live: Vec<(OrderId, AccountId)>,
     first: Vec<First>,
+    /// The same orders, which go through checkpoints; and what the others have told of the last command.
+    twin: Orders,
+    texts: Vec<String>,
+    /// A mass cancel at work, and the last trade.
+    mass_cancel: Option<(u64, AccountId, ClientOrderId)>,
+    traded: Option<(u64, OrderId, OrderId)>,
 }
 
 impl Run {
@@ -71,6 +96,10 @@ impl Run {
             sequence: 0,
             live: Vec::new(),
             first: Vec::new(),
+            twin: purpose().no_orders(),
+            texts: Vec::new(),
+            mass_cancel: None,
+            traded: None,
         };
         run.create();
         run.go_on(commands);
@@ -92,18 +121,60 @@ impl Run {
         fill(self, &mut buffer);
         buffer.finish();
         self.events.push(buffer.bytes());
-        for (index, record) in buffer.records().enumerate() {
-            let reports = self.orders.apply(record, index as u32, asked);
-            // Only a reject may be folded twice.
-            let bare = asked.map(|_| self.orders.apply(record, index as u32, None));
-            for (part, report) in reports.iter().enumerate() {
-                let Some(report) = report else { continue };
-                let bare = bare.as_ref().and_then(|bare| bare[part].as_ref()).unwrap_or(report);
-                // Perhaps for its owner and for a replay, which know different things of the same event.
-                for _ in 0..1 + usize::from(asked.is_some()) {
-                    self.keep((report, bare), (index as u32, part as u8), asked);
-                }
+        self.texts.clear();
+        for (index, record) in (0..).zip(buffer.records()) {
+            if let Some(held) = self.orders.release_before(record) {
+                self.keep_all((&held.reports, &held.reports), held.index, None);
             }
+            let reports = self.orders.apply(record, index, asked);
+            // Only a reject may be folded twice.
+            let bare = asked.map(|_| self.orders.apply(record, index, None)).unwrap_or(reports);
+            self.keep_all((&reports, &bare), index, asked);
+            if record.is_last_event()
+                && let Some(held) = self.orders.release_last()
+            {
+                self.keep_all((&held.reports, &held.reports), held.index, None);
+            }
+        }
+        self.check_twin(&buffer, asked);
+    }
+
+    fn keep_all(&mut self, (reports, bare): (&Reports, &Reports), index: u32, asked: Option<&Asked>) {
+        for (part, report) in (0..).zip(reports) {
+            let Some(report) = report else { continue };
+            let bare = bare[usize::from(part)].as_ref().unwrap_or(report);
+            // Perhaps for its owner and for a replay, which know different things of the same event.
+            for _ in 0..1 + usize::from(asked.is_some()) {
+                self.keep((report, bare), (index, part), asked);
+            }
+            self.texts.push(text_of(&self.orders, report, self.sequence));
+        }
+    }
+
+    /// Orders that are written into a checkpoint and read again now and then tell the same as those that are not.
+    fn check_twin(&mut self, buffer: &EventBuffer, asked: Option<&Asked>) {
+        let mut texts = Vec::new();
+        let mut tell = |orders: &Orders, reports: &Reports| {
+            texts.extend(reports.iter().flatten().map(|report| text_of(orders, report, self.sequence)));
+        };
+        for (index, record) in (0..).zip(buffer.records()) {
+            if let Some(held) = self.twin.release_before(record) {
+                tell(&self.twin, &held.reports);
+            }
+            let reports = self.twin.apply(record, index, asked);
+            tell(&self.twin, &reports);
+            if record.is_last_event()
+                && let Some(held) = self.twin.release_last()
+            {
+                tell(&self.twin, &held.reports);
+            }
+        }
+        assert_eq!(texts, self.texts, "command {}", self.sequence);
+        if self.random.random_ratio(1, 4) {
+            let bytes = saved(&self.twin);
+            assert!(bytes == saved(&self.orders), "command {}", self.sequence);
+            let twin = Orders::load(&mut bytes.as_slice(), &purpose().accounts, purpose().done_orders);
+            self.twin = twin.expect("what was saved can be loaded");
         }
     }
 
@@ -121,23 +192,192 @@ impl Run {
         write_report(&mut writer, &self.orders, report, copied.as_ref());
         let body = writer.since(place).to_vec();
         let sent = Sent { origin, version, time_ns: self.sequence, checksum: crc32c::crc32c(&body) };
-        self.first.push(First { sent, session: report.session(), asked: asked.copied(), body });
+        let is_execution = matches!(report, Report::Execution(_));
+        let session = report.session();
+        self.first.push(First { is_execution, sent, session, asked: asked.copied(), body });
     }
 
     fn create(&mut self) {
-        self.command(None, |_, events| push_pair(events, 5, 1000));
+        self.command(None, |_, events| {
+            push_pair(events, 5, 1000);
+            events.push(&AssetCreated {
+                asset: 9,
+                scale: 2,
+                name: protocol::Name::from_text("FEE").unwrap(),
+                ..AssetCreated::default()
+            });
+        });
     }
 
     fn go_on(&mut self, commands: u64) {
         for _ in 0..commands {
-            match self.random.random_range(0..10) {
+            match self.random.random_range(0..20) {
                 0..4 => self.enter(),
-                4..6 => self.cancel(),
-                6 => self.replace(),
-                7 => self.reject(),
+                4..7 => self.enter_special(),
+                7..9 => self.enter_list(),
+                9..11 => self.cancel(),
+                11 => self.replace(),
+                12..14 => self.reject(),
+                14..16 => self.change_special(),
+                16 => self.mass_cancel(),
+                17 => self.bust_or_options(),
                 _ => self.trade(),
             }
         }
+    }
+
+    /// An order in an event of its own.
+    fn accepted(&mut self, slot: u32) -> OrderAccepted {
+        let account = [ALICE, BOB, AccountId(9)][self.random.random_range(0..3)];
+        let order_id = OrderId::new(self.sequence, slot);
+        self.live.push((order_id, account));
+        OrderAccepted {
+            order_id,
+            price_ticks: self.random.random_range(1..1000),
+            quantity_lots: 1000,
+            account,
+            instrument: 1,
+            client_order_id: self.id(),
+            side: self.random.random_range(1..=2),
+            order_type: [2, 4, 80][self.random.random_range(0..3)],
+            ..OrderAccepted::default()
+        }
+    }
+
+    /// Stops, icebergs, pegged orders, orders with a time: whatever terms there are.
+    fn terms(&mut self) -> OrderTerms {
+        let mut terms = OrderTerms::default();
+        match self.random.random_range(0..5) {
+            0 => (terms.trigger, terms.trigger_price_ticks) = (1, self.random.random_range(1..1000)),
+            1 => terms.display_lots = self.random.random_range(1..100),
+            2 => {
+                (terms.peg, terms.offset) = (self.random.random_range(1..=3), self.random.random_range(0..5))
+            }
+            3 => terms.expire_time_ns = 1_800_000_000_000_000_000,
+            _ => terms.minimum_lots = self.random.random_range(1..10),
+        }
+        terms
+    }
+
+    fn enter_special(&mut self) {
+        self.command(None, |run, events| {
+            let (order, terms) = (run.accepted(3), run.terms());
+            events.push(&ExtendedOrderAccepted { order, terms, ..ExtendedOrderAccepted::default() });
+        });
+    }
+
+    /// A batch, some of whose orders are rejected, or orders that wait for the first.
+    fn enter_list(&mut self) {
+        let (client_list_id, count) = (self.id(), self.random.random_range(1..6u32));
+        let list_type = self.random.random_range(0..=3);
+        self.command(None, |run, events| {
+            let account = [ALICE, BOB][run.random.random_range(0..2)];
+            events.push(&OrderListAccepted { account, count, client_list_id, list_type, reserved: [0; 3] });
+            let first = OrderId::new(run.sequence, 0);
+            for slot in 0..count {
+                let mut order = run.accepted(slot);
+                order.account = account;
+                if run.random.random_ratio(1, 4) {
+                    run.live.pop();
+                    events.push(&Rejected {
+                        account,
+                        instrument: 1,
+                        client_order_id: order.client_order_id,
+                        reason: RejectReason::InsufficientFunds.code(),
+                        command_kind: CommandKind::NewClientOrderList.code(),
+                        ..Rejected::default()
+                    });
+                } else if list_type == 0 {
+                    events.push(&order);
+                } else {
+                    let (list_order_id, inactive) =
+                        if slot == 0 { (OrderId::NONE, 0) } else { (first, u8::from(list_type > 1)) };
+                    let terms = run.terms();
+                    let rest = ExtendedOrderAccepted::default();
+                    events.push(&ExtendedOrderAccepted {
+                        order,
+                        terms,
+                        list_order_id,
+                        list_type,
+                        inactive,
+                        ..rest
+                    });
+                }
+            }
+        });
+    }
+
+    /// What the exchange does with special orders by itself.
+    fn change_special(&mut self) {
+        let Some((order_id, account)) = self.order() else { return };
+        let (choice, price_ticks) = (self.random.random_range(0..5), self.random.random_range(1..1000));
+        let leaves_lots = if choice == 4 { 0 } else { self.random.random_range(1..1000) };
+        if choice == 4 {
+            self.live.retain(|it| it.0 != order_id);
+        }
+        self.command(None, |run, events| match choice {
+            0 | 1 => {
+                let waits = run.random.random_range(0..=1);
+                let rest = OrderTriggered::default();
+                events.push(&OrderTriggered { order_id, price_ticks, leaves_lots, account, waits, ..rest });
+            }
+            2 => events.push(&OrderRepriced { order_id, price_ticks, account, ..OrderRepriced::default() }),
+            3 => events.push(&OrderShown { order_id, shown_lots: leaves_lots, ..OrderShown::default() }),
+            _ => events.push(&OrderDecremented {
+                order_id,
+                leaves_lots,
+                account,
+                ..OrderDecremented::default()
+            }),
+        });
+    }
+
+    /// One that begins and is through by a later command, or by the same one.
+    fn mass_cancel(&mut self) {
+        if let Some((begun_sequence, account, client_order_id)) = self.mass_cancel.take() {
+            let rest = MassCancelDone::default();
+            return self.command(None, |_, events| {
+                events.push(&MassCancelDone {
+                    begun_sequence,
+                    account,
+                    client_order_id,
+                    canceled_orders: 2,
+                    ..rest
+                });
+            });
+        }
+        let (account, client_order_id) = ([ALICE, BOB][self.random.random_range(0..2)], self.id());
+        self.command(None, |run, events| {
+            run.mass_cancel = Some((run.sequence, account, client_order_id));
+            events.push(&MassCancelAccepted { account, client_order_id, ..MassCancelAccepted::default() });
+            for _ in 0..2 {
+                let Some((order_id, account)) = run.order() else { return };
+                run.live.retain(|it| it.0 != order_id);
+                let reason = CancelReason::MassCancel.code();
+                events.push(&OrderCanceled { order_id, account, reason, ..OrderCanceled::default() });
+            }
+        });
+    }
+
+    fn bust_or_options(&mut self) {
+        if self.random.random() {
+            let (account, pays_in_fee_asset) = (ALICE, self.random.random_range(0..=1));
+            let options = SetAccountOptions { account, pays_in_fee_asset, ..SetAccountOptions::default() };
+            return self.command(None, |_, events| events.push(&AccountOptionsSet(options)));
+        }
+        let Some((trade_id, maker_order_id, taker_order_id)) = self.traded else { return };
+        self.command(None, |_, events| {
+            let rest = TradeBusted::default();
+            events.push(&TradeBusted {
+                trade_id,
+                maker_order_id,
+                taker_order_id,
+                quantity_lots: 1,
+                price_ticks: 100,
+                instrument: 1,
+                ..rest
+            });
+        });
     }
 
     fn id(&mut self) -> ClientOrderId {
@@ -150,22 +390,10 @@ impl Run {
     }
 
     fn enter(&mut self) {
-        let account = [ALICE, BOB, AccountId(9)][self.random.random_range(0..3)];
-        let (client_order_id, price_ticks) = (self.id(), self.random.random_range(1..1000));
         self.command(None, |run, events| {
-            let order_id = OrderId::new(run.sequence, 3);
-            events.push(&OrderAccepted {
-                order_id,
-                price_ticks,
-                quantity_lots: 1000,
-                account,
-                instrument: 1,
-                client_order_id,
-                side: 1,
-                order_type: 2,
-                ..OrderAccepted::default()
-            });
-            run.live.push((order_id, account));
+            let mut order = run.accepted(3);
+            order.order_type = 2;
+            events.push(&order);
         });
     }
 
@@ -244,10 +472,27 @@ impl Run {
                     quantity_lots: 1,
                     maker_leaves_lots: 5,
                     taker_leaves_lots: 6,
-                    taker_fee_minor: 3,
+                    maker_account: maker.1,
+                    taker_account: taker.1,
+                    taker_fee_minor: if trade % 2 == 0 { 3 } else { 0 },
                     instrument: 1,
                     ..Trade::default()
                 });
+                let trade_id = run.sequence * 10 + trade;
+                run.traded = Some((trade_id, maker.0, taker.0));
+                for (role, account) in [(1, maker.1), (2, taker.1)] {
+                    if run.random.random_ratio(1, 3) {
+                        let reserved = [0; 7];
+                        events.push(&FeeCharged {
+                            trade_id,
+                            amount_minor: 7,
+                            account,
+                            asset: 9,
+                            role,
+                            reserved,
+                        });
+                    }
+                }
             }
         });
     }
@@ -354,16 +599,15 @@ fn a_fold_from_a_checkpoint_is_the_fold_from_the_start() {
     while let Some(event) = cursor.next().unwrap() {
         let sequence = event.header().sequence;
         place = if place.0 == sequence { (sequence, place.1 + 1) } else { (sequence, 0) };
+        orders.release_before(event);
         orders.apply(event, place.1, None);
+        if event.is_last_event() {
+            orders.release_last();
+        }
     }
-    let bytes = |orders: &Orders| {
-        let mut out = Vec::new();
-        orders.save(&mut out);
-        out
-    };
-    assert_eq!(bytes(&orders), bytes(&run.orders));
-    let again = Orders::load(&mut bytes(&orders).as_slice(), &purpose().accounts, 20).unwrap();
-    assert_eq!(bytes(&again), bytes(&orders));
+    assert_eq!(saved(&orders), saved(&run.orders));
+    let again = Orders::load(&mut saved(&orders).as_slice(), &purpose().accounts, 20).unwrap();
+    assert_eq!(saved(&again), saved(&orders));
 }
 
 /// Adds an event to others in memory.
@@ -470,7 +714,7 @@ fn a_replay_gives_each_execution_after_its_place_once() {
         let mut expected: Vec<_> = run
             .first
             .iter()
-            .filter(|it| it.session == 0 && !it.body.starts_with(b"11="))
+            .filter(|it| it.session == 0 && it.is_execution)
             .filter(|it| (from..=last).contains(&it.sent.origin.sequence))
             .map(|it| (it.sent.origin.place(), it.sent.origin.part))
             .collect();
