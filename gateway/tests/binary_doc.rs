@@ -189,7 +189,7 @@ fn kinds_and_reasons_have_their_numbers() {
         assert_eq!(EventKind::from_code(code).map(EventKind::name), Some(pair[1]), "{pair:?}");
         named += 1;
     }
-    assert_eq!(named, 25);
+    assert_eq!(named, 26);
     let refusals = DOC.split("## Refusals").nth(1).unwrap();
     for reason in [
         RefusalReason::Malformed,

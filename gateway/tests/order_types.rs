@@ -255,7 +255,9 @@ fn special_orders_are_replaced_with_their_fields() {
         let same = world.send(&mut alice, "G", &replace("s1", "s2", "54=1|38=2|40=4|99=105|44=106"));
         assert_eq!(same[0].pick(&[39, 11, 41, 38, 99]), "39=0|11=s2|41=s1|38=2.000|99=105.00");
         let moved = world.send(&mut alice, "G", &replace("s2", "s3", "54=1|38=2|40=4|99=104|44=106"));
-        assert_eq!(moved[0].pick(&[39, 11, 41, 44]), "39=0|11=s3|41=s2|44=106.00");
+        assert_eq!(moved[0].pick(&[39, 11, 41, 44, 99]), "39=0|11=s3|41=s2|44=106.00|99=104.00");
+        let status = world.send(&mut alice, "H", "11=s3|54=1|55=BTC/USD");
+        assert_eq!(status[0].pick(&[11, 99]), "11=s3|99=104.00", "{version:?}: it stays the new one");
         let instrument = world.exchange.waiting(1).next().unwrap();
         assert_eq!(instrument.trigger_ticks, 10_400, "{version:?}");
         let refused = world.send(&mut alice, "G", &replace("s3", "s4", "54=1|38=2|40=2|44=106"));
@@ -268,7 +270,7 @@ fn special_orders_are_replaced_with_their_fields() {
         let tag = if version < Version::Fix50 { 111 } else { 1138 };
         assert_eq!(kept[0].pick(&[39, 11, 38, tag]), format!("39=0|11=i2|38=8.000|{tag}=2.000"));
         let more = world.send(&mut alice, "G", &replace("i2", "i3", "54=1|38=8|40=2|44=98|111=3"));
-        assert_eq!(more[0].pick(&[39, 11]), "39=0|11=i3");
+        assert_eq!(more[0].pick(&[39, 11, tag]), format!("39=0|11=i3|{tag}=3.000"));
         let status = world.send(&mut alice, "H", "11=i3|54=1|55=BTC/USD");
         assert_eq!(status[0].pick(&[11, tag]), format!("11=i3|{tag}=3.000"), "{version:?}");
         let plain = world.send(&mut alice, "D", &new_order(version, "p1", "54=1|38=9|40=2|44=97"));

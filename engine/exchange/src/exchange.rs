@@ -237,6 +237,9 @@ impl<B: Book> Exchange<B> {
             CommandKind::ReplaceExtendedOrder => {
                 self.run(context, command, events, Self::replace_extended_order);
             }
+            CommandKind::ReplaceOrderTerms => {
+                self.run(context, command, events, Self::replace_order_terms);
+            }
             CommandKind::MassCancel => self.run(context, command, events, Self::mass_cancel),
             CommandKind::SetAccountStatus => self.run(context, command, events, Self::set_account_status),
             CommandKind::SetAccountOptions => self.run(context, command, events, Self::set_account_options),

@@ -4,8 +4,9 @@ use machine::{Context, EventBuffer};
 use orderbook::{Book, Order, order_flags};
 use protocol::{
     AccountId, AmountMinor, CancelOrder, CancelReason, ClientOrderId, DayEnded, EndDay, InstrumentId,
-    MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, NewOrder, OrderId, OrderReplaced, OrderTerms, OrderType, PostOnly,
-    PriceTicks, QuantityLots, RejectReason, ReplaceExtendedOrder, ReplaceOrder, Side, TimeInForce,
+    MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, NewOrder, OrderId, OrderReplaced, OrderTerms, OrderTermsReplaced,
+    OrderType, PostOnly, PriceTicks, QuantityLots, RejectReason, ReplaceExtendedOrder, ReplaceOrder,
+    ReplaceOrderTerms, Side, TimeInForce,
 };
 
 use crate::checks::{Judged, joins, takes};
@@ -66,6 +67,24 @@ impl Change {
             }
         }
     }
+}
+
+/// What a replace changes beside price and quantity, if anything.
+fn push_terms_replaced(change: &Change, events: &mut EventBuffer) {
+    let shows_anew = change.place() == Place::Active && !change.keeps_priority();
+    let display_lots = if shows_anew { change.display_lots } else { 0 };
+    if change.trigger_ticks == 0 && display_lots == 0 {
+        return;
+    }
+    events.push(&OrderTermsReplaced {
+        order_id: change.order.order_id,
+        trigger_price_ticks: change.trigger_ticks,
+        display_lots,
+        account: change.order.account,
+        instrument: change.order.instrument,
+        side: change.side.code(),
+        reserved: [0; 7],
+    });
 }
 
 impl<B: Book> Exchange<B> {
@@ -137,12 +156,32 @@ impl<B: Book> Exchange<B> {
             && !self.positions.at(position_of(order)).is_full(order.side())
     }
 
-    #[cold]
-    #[inline(never)]
     pub(crate) fn replace_extended_order(
         &mut self,
         context: &Context,
         command: &ReplaceExtendedOrder,
+        events: &mut EventBuffer,
+    ) -> Result<(), RejectReason> {
+        self.replace_special(context, command, false, events)
+    }
+
+    pub(crate) fn replace_order_terms(
+        &mut self,
+        context: &Context,
+        ReplaceOrderTerms(command): &ReplaceOrderTerms,
+        events: &mut EventBuffer,
+    ) -> Result<(), RejectReason> {
+        self.replace_special(context, command, true, events)
+    }
+
+    /// `tells` says that an event of its own tells which terms have changed.
+    #[cold]
+    #[inline(never)]
+    fn replace_special(
+        &mut self,
+        context: &Context,
+        command: &ReplaceExtendedOrder,
+        tells: bool,
         events: &mut EventBuffer,
     ) -> Result<(), RejectReason> {
         let change = self.check_replace(context, command)?;
@@ -152,6 +191,9 @@ impl<B: Book> Exchange<B> {
         }
         self.move_hold(&change);
         self.rename(&change, &command.replace.client_order_id);
+        if tells {
+            push_terms_replaced(&change, events);
+        }
         self.push_replaced(&change, command.replace.quantity_lots, events);
         self.carry_out(context, change, events);
         if self.instrument_at(instrument).state.is_plain() {

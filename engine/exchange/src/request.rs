@@ -6,9 +6,9 @@ use protocol::{
     CreateAccount, CreateAsset, CreateInstrument, Deposit, EndDay, ListType, MAX_LIST_ORDERS, MassCancel,
     NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, OrderId, OrderTerms, OrderType,
     PegReference, Phase, PostOnly, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder,
-    SelfTradePrevention, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
-    SetRiskLimits, SetTickTable, SetTimetable, Side, TimeInForce, TrailUnit, TriggerSource, Withdraw,
-    term_flags,
+    ReplaceOrderTerms, SelfTradePrevention, SetAccountOptions, SetAccountStatus, SetFeeSchedule,
+    SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable, SetTimetable, Side, TimeInForce, TrailUnit,
+    TriggerSource, Withdraw, term_flags,
 };
 
 pub(crate) trait Request: Body {
@@ -170,6 +170,16 @@ impl Request for ReplaceExtendedOrder {
 
     fn named(&self) -> Rejected {
         self.replace.named()
+    }
+}
+
+impl Request for ReplaceOrderTerms {
+    fn is_well_formed(&self) -> bool {
+        self.0.is_well_formed()
+    }
+
+    fn named(&self) -> Rejected {
+        self.0.named()
     }
 }
 

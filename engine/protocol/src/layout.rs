@@ -12,14 +12,14 @@ use crate::events::{
 };
 use crate::special::{
     AdvanceTime, BustTrade, MassCancel, NewClientOrderList, NewExtendedOrder, NewOrderList,
-    ReplaceExtendedOrder, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
-    SetRiskLimits, SetTickTable, SetTimetable,
+    ReplaceExtendedOrder, ReplaceOrderTerms, SetAccountOptions, SetAccountStatus, SetFeeSchedule,
+    SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable, SetTimetable,
 };
 use crate::special_events::{
     AccountOptionsSet, AccountStatusSet, AuctionIndicative, AuctionUncrossed, ExtendedOrderAccepted,
     FeeCharged, FeeScheduleSet, InstrumentRulesSet, MassCancelAccepted, MassCancelDone, OrderDecremented,
-    OrderListAccepted, OrderRepriced, OrderShown, OrderTriggered, PhaseChanged, RiskLimitsSet, TickTableSet,
-    TimeAdvanced, TimetableSet, TradeBusted,
+    OrderListAccepted, OrderRepriced, OrderShown, OrderTermsReplaced, OrderTriggered, PhaseChanged,
+    RiskLimitsSet, TickTableSet, TimeAdvanced, TimetableSet, TradeBusted,
 };
 
 /// Name, kind, schema version and body size of one record.
@@ -41,7 +41,7 @@ const fn of<T: Body>(name: &'static str) -> Layout {
 
 /// Every record of the exchange, in order of kind.
 #[must_use]
-pub const fn layouts() -> [Layout; 56] {
+pub const fn layouts() -> [Layout; 58] {
     [
         of::<CreateAsset>("CreateAsset"),
         of::<CreateInstrument>("CreateInstrument"),
@@ -67,6 +67,7 @@ pub const fn layouts() -> [Layout; 56] {
         of::<BustTrade>("BustTrade"),
         of::<AdvanceTime>("AdvanceTime"),
         of::<NewClientOrderList>("NewClientOrderList"),
+        of::<ReplaceOrderTerms>("ReplaceOrderTerms"),
         of::<Rejected>("Rejected"),
         of::<AssetCreated>("AssetCreated"),
         of::<InstrumentCreated>("InstrumentCreated"),
@@ -99,6 +100,7 @@ pub const fn layouts() -> [Layout; 56] {
         of::<TradeBusted>("TradeBusted"),
         of::<TimeAdvanced>("TimeAdvanced"),
         of::<OrderListAccepted>("OrderListAccepted"),
+        of::<OrderTermsReplaced>("OrderTermsReplaced"),
     ]
 }
 
@@ -110,7 +112,7 @@ mod tests {
     /// A change here is a change of the journal's format: raise the body's `SCHEMA_VERSION` and keep reading the old.
     #[test]
     fn layouts_are_the_published_ones() {
-        let sizes: [(u16, usize); 56] = [
+        let sizes: [(u16, usize); 58] = [
             (0x0001, 24),
             (0x0002, 64),
             (0x0003, 24),
@@ -135,6 +137,7 @@ mod tests {
             (0x0016, 16),
             (0x0017, 8),
             (0x0018, 56),
+            (0x0019, 88),
             (0x8000, 64),
             (0x8001, 24),
             (0x8002, 64),
@@ -167,6 +170,7 @@ mod tests {
             (0x801D, 96),
             (0x801E, 8),
             (0x801F, 48),
+            (0x8020, 40),
         ];
         for (layout, (kind, body_length)) in layouts().iter().zip(sizes) {
             assert_eq!(

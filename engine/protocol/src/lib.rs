@@ -40,12 +40,12 @@ pub use limits::{
 pub use money::{base_amount, fee, hold_amount, quote_amount, signed_fee};
 pub use special::{
     AdvanceTime, BustTrade, FeeTier, MassCancel, NewClientOrderList, NewExtendedOrder, NewOrderList,
-    OrderTerms, ReplaceExtendedOrder, SetAccountOptions, SetAccountStatus, SetFeeSchedule,
+    OrderTerms, ReplaceExtendedOrder, ReplaceOrderTerms, SetAccountOptions, SetAccountStatus, SetFeeSchedule,
     SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable, SetTimetable, TickRow, term_flags,
 };
 pub use special_events::{
     AccountOptionsSet, AccountStatusSet, AuctionIndicative, AuctionUncrossed, ExtendedOrderAccepted,
     FeeCharged, FeeScheduleSet, InstrumentRulesSet, MassCancelAccepted, MassCancelDone, OrderDecremented,
-    OrderListAccepted, OrderRepriced, OrderShown, OrderTriggered, PhaseChanged, RiskLimitsSet, TickTableSet,
-    TimeAdvanced, TimetableSet, TradeBusted,
+    OrderListAccepted, OrderRepriced, OrderShown, OrderTermsReplaced, OrderTriggered, PhaseChanged,
+    RiskLimitsSet, TickTableSet, TimeAdvanced, TimetableSet, TradeBusted,
 };

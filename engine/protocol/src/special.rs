@@ -102,6 +102,15 @@ body! {
     }
 }
 
+/// As [`ReplaceExtendedOrder`], but [`crate::OrderTermsReplaced`] says what has changed beside price and quantity.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct ReplaceOrderTerms(pub ReplaceExtendedOrder);
+
+impl Body for ReplaceOrderTerms {
+    const KIND: u16 = CommandKind::ReplaceOrderTerms.code();
+}
+
 body! {
     /// Cancels all orders that fit (FIX 35=q), continued by later commands where they are many. At least one of
     /// account, instrument, side and session must be given.

@@ -314,6 +314,26 @@ body! {
 }
 
 body! {
+    /// A replace changes what an order waits for, or how much of it is shown at a time; [`crate::OrderReplaced`] follows.
+    OrderTermsReplaced, EventKind::OrderTermsReplaced, 40 {
+        /// The engine's id of it.
+        order_id: OrderId,
+        /// Its trigger price from now on; 0 if it is as it was.
+        trigger_price_ticks: PriceTicks,
+        /// What is shown at a time from now on; 0 if it is as it was.
+        display_lots: QuantityLots,
+        /// Whose order.
+        account: AccountId,
+        /// On which instrument.
+        instrument: InstrumentId,
+        /// [`crate::Side`].
+        side: u8,
+        /// Zero.
+        reserved: [u8; 7],
+    }
+}
+
+body! {
     /// The time has been looked at.
     TimeAdvanced, EventKind::TimeAdvanced, 8 {
         /// 1 if work is left for the next command.

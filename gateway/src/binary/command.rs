@@ -4,6 +4,7 @@ use machine::{Body, HEADER_LENGTH, RecordHeader, Source};
 use protocol::{
     AccountId, CancelOrder, CancelReason, ClientOrderId, CommandKind, MAX_LIST_ORDERS, MassCancel,
     NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, ReplaceExtendedOrder, ReplaceOrder,
+    ReplaceOrderTerms,
 };
 use zerocopy::FromBytes as _;
 
@@ -98,6 +99,9 @@ fn read_body(kind: CommandKind, body: &[u8], source: Source) -> Result<Option<Na
             .and_then(|(head, orders)| read_list(head.list, orders)),
         CommandKind::ReplaceExtendedOrder => {
             read(body, |it: &ReplaceExtendedOrder| (it.replace.account, it.replace.client_order_id))
+        }
+        CommandKind::ReplaceOrderTerms => {
+            read(body, |it: &ReplaceOrderTerms| (it.0.replace.account, it.0.replace.client_order_id))
         }
         CommandKind::MassCancel => MassCancel::read_from_bytes(body).ok().map(|it| {
             let other = it.of_session != 0 && (it.gateway, it.session) != (source.gateway, source.session);
@@ -217,6 +221,10 @@ mod tests {
             ),
             (
                 CommandKind::ReplaceExtendedOrder,
+                ReplaceExtendedOrder { replace, ..ReplaceExtendedOrder::default() }.as_bytes().to_vec(),
+            ),
+            (
+                CommandKind::ReplaceOrderTerms,
                 ReplaceExtendedOrder { replace, ..ReplaceExtendedOrder::default() }.as_bytes().to_vec(),
             ),
             (

@@ -8,8 +8,8 @@ use machine::{Body, HEADER_LENGTH, Record, RecordHeader, Source, flags};
 use protocol::{
     AccountCreated, AccountId, AccountOptionsSet, AccountStatusSet, Deposited, EventKind,
     ExtendedOrderAccepted, FeeCharged, MassCancelAccepted, MassCancelDone, OrderAccepted, OrderCanceled,
-    OrderDecremented, OrderId, OrderListAccepted, OrderReplaced, OrderRepriced, OrderShown, OrderTriggered,
-    Rejected, RiskLimitsSet, Trade, TradeBusted, Withdrawn,
+    OrderDecremented, OrderId, OrderListAccepted, OrderReplaced, OrderRepriced, OrderShown,
+    OrderTermsReplaced, OrderTriggered, Rejected, RiskLimitsSet, Trade, TradeBusted, Withdrawn,
 };
 use zerocopy::IntoBytes as _;
 
@@ -50,6 +50,7 @@ pub(crate) fn audience(event: Record<'_>) -> Audience {
         Some(EventKind::FeeCharged) => of(event, |it: &FeeCharged| it.account),
         Some(EventKind::MassCancelAccepted) => of(event, |it: &MassCancelAccepted| it.account),
         Some(EventKind::MassCancelDone) => of(event, |it: &MassCancelDone| it.account),
+        Some(EventKind::OrderTermsReplaced) => of(event, |it: &OrderTermsReplaced| it.account),
         Some(EventKind::OrderListAccepted) => of(event, |it: &OrderListAccepted| it.account),
         Some(EventKind::TradeBusted) => match event.body_as::<TradeBusted>() {
             Some(it) => pair(it.maker_account, it.taker_account),

@@ -260,7 +260,7 @@ fn answered(event: Record<'_>) -> Option<Answer> {
 fn plain(kind: CommandKind) -> CommandKind {
     match kind {
         CommandKind::NewExtendedOrder => CommandKind::NewOrder,
-        CommandKind::ReplaceExtendedOrder => CommandKind::ReplaceOrder,
+        CommandKind::ReplaceExtendedOrder | CommandKind::ReplaceOrderTerms => CommandKind::ReplaceOrder,
         other => other,
     }
 }

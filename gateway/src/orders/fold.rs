@@ -7,8 +7,8 @@ use protocol::{
     AccountId, AmountMinor, AssetCreated, AssetId, BUSTABLE_TRADES, CancelReason, ClientOrderId, CommandKind,
     Deposited, EventKind, ExtendedOrderAccepted, FeeCharged, InstrumentCreated, MassCancelAccepted,
     MassCancelDone, OrderAccepted, OrderCanceled, OrderDecremented, OrderId, OrderListAccepted,
-    OrderReplaced, OrderRepriced, OrderShown, OrderTriggered, RejectReason, Rejected, Trade, TradeBusted,
-    Withdrawn,
+    OrderReplaced, OrderRepriced, OrderShown, OrderTermsReplaced, OrderTriggered, RejectReason, Rejected,
+    Trade, TradeBusted, Withdrawn,
 };
 
 use super::{
@@ -79,6 +79,9 @@ impl Orders {
                 {
                     self.accounts.on_fee(*session, body);
                 }
+            }
+            EventKind::OrderTermsReplaced => {
+                event.body_as().into_iter().for_each(|body| self.on_terms_replaced(body));
             }
             EventKind::AccountOptionsSet => {
                 event.body_as().into_iter().for_each(|body| self.on_options(body));
@@ -188,6 +191,18 @@ impl Orders {
         Some(Report::Execution(ExecutionReport { restated: Restated::Repriced, ..report }))
     }
 
+    /// A replace that follows changes what an order waits for or shows.
+    fn on_terms_replaced(&mut self, body: &OrderTermsReplaced) {
+        let Some(special) = self.special.get_mut(&body.order_id) else { return };
+        if body.trigger_price_ticks != 0 {
+            special.terms.trigger_price_ticks = body.trigger_price_ticks;
+        }
+        if body.display_lots != 0 {
+            special.terms.display_lots = body.display_lots;
+        }
+        self.told_terms = Some(body.order_id);
+    }
+
     fn on_list(&mut self, body: &OrderListAccepted, stamp: Stamp) {
         if let Some(session) = self.session_of.get(&body.account) {
             self.lists.begin(*session, body, stamp);
@@ -260,7 +275,9 @@ impl Orders {
         if order.is_special
             && let Some(special) = self.special.get_mut(&order.order_id)
         {
-            special.forget_what_changed(body.kept_priority == 1);
+            // What has changed of them may have been told just before.
+            let told = self.told_terms.take() == Some(body.order_id);
+            special.forget_what_changed(told || body.kept_priority == 1);
         }
         self.remember(order.session, order.client_order_id, order.order_id);
         let mut report = ExecutionReport::of(order, b'5', stamp);
@@ -397,7 +414,10 @@ impl Orders {
             }
             // Without an id of its own it was no request of a FIX client.
             CommandKind::CancelOrder if body.client_order_id.is_none() => None,
-            CommandKind::CancelOrder | CommandKind::ReplaceOrder | CommandKind::ReplaceExtendedOrder => {
+            CommandKind::CancelOrder
+            | CommandKind::ReplaceOrder
+            | CommandKind::ReplaceExtendedOrder
+            | CommandKind::ReplaceOrderTerms => {
                 let order = self.by_id(session, body.order_id).copied();
                 if !self.knows_client_id(session, body.client_order_id) {
                     self.remember(session, body.client_order_id, OrderId::NONE);

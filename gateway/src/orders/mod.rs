@@ -131,8 +131,8 @@ impl Order {
 /// What an order has beyond a plain one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Special {
-    /// What it asked for. Trigger price and displayed quantity are 0 where a replace has changed them and no event has
-    /// said yet to what.
+    /// What it asked for. Trigger price and displayed quantity are 0 where a replace may have changed them and no
+    /// event has said yet to what.
     pub terms: OrderTerms,
     /// Whether it shows a part of itself at a time.
     pub is_iceberg: bool,
@@ -181,6 +181,8 @@ pub struct Orders {
     fee_payers: Vec<AccountId>,
     /// Reports of a trade that wait for its fees, within a command.
     held: Option<HeldReports>,
+    /// The order whose changed terms the command has told, before it is replaced.
+    told_terms: Option<OrderId>,
     done_limit: usize,
 }
 
@@ -209,6 +211,7 @@ impl Orders {
             lists: Lists::default(),
             fee_payers: Vec::new(),
             held: None,
+            told_terms: None,
             done_limit,
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn fit_to_order(
         new.display_lots = 0;
     }
     if new.trigger_price_ticks != 0 || new.display_lots != 0 {
-        request.kind = CommandKind::ReplaceExtendedOrder;
+        request.kind = CommandKind::ReplaceOrderTerms;
     }
     Ok(request)
 }

@@ -3,7 +3,7 @@
 use protocol::{
     AccountId, CancelOrder, ClientOrderId, CommandKind, InstrumentId, MassCancel, NewExtendedOrder, NewOrder,
     OrderId, OrderTerms, OrderType, PriceTicks, QuantityLots, ReplaceExtendedOrder, ReplaceOrder,
-    SelfTradePrevention, TimeInForce,
+    ReplaceOrderTerms, SelfTradePrevention, TimeInForce,
 };
 use zerocopy::IntoBytes;
 
@@ -97,12 +97,12 @@ impl Request {
             (Extra::List(list), _) => send(kind, &list.body),
             (_, CommandKind::CancelOrder) => send(kind, self.cancel_order().as_bytes()),
             (_, CommandKind::ReplaceOrder) => send(kind, self.replace_order().as_bytes()),
-            (_, CommandKind::ReplaceExtendedOrder) => {
-                let command = ReplaceExtendedOrder {
+            (_, CommandKind::ReplaceOrderTerms) => {
+                let command = ReplaceOrderTerms(ReplaceExtendedOrder {
                     replace: self.replace_order(),
                     trigger_price_ticks: self.terms.trigger_price_ticks,
                     display_lots: self.terms.display_lots,
-                };
+                });
                 send(kind, command.as_bytes())
             }
             (_, CommandKind::NewExtendedOrder) => send(kind, self.extended_order().as_bytes()),
@@ -169,7 +169,7 @@ impl Request {
 
     /// Whether it wants an existing order changed.
     pub(crate) fn is_replace(&self) -> bool {
-        matches!(self.kind, CommandKind::ReplaceOrder | CommandKind::ReplaceExtendedOrder)
+        matches!(self.kind, CommandKind::ReplaceOrder | CommandKind::ReplaceOrderTerms)
     }
 
     /// The ClOrdIDs that it brings.

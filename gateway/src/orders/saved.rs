@@ -175,6 +175,7 @@ impl Orders {
             fee_payers,
             // A checkpoint stands between two commands.
             held: _,
+            told_terms: _,
             done_limit: _,
         } = self;
         catalog.save(out);

@@ -4,8 +4,8 @@ use super::*;
 use machine::{Body, Context, EventBuffer};
 use protocol::{
     AccountOptionsSet, BUSTABLE_TRADES, CancelReason, CommandKind, ExtendedOrderAccepted, FeeCharged,
-    OrderAccepted, OrderCanceled, OrderDecremented, OrderReplaced, OrderShown, OrderTriggered, OrderType,
-    RejectReason, Rejected, SetAccountOptions, TimeAdvanced, Trade, TradeBusted,
+    OrderAccepted, OrderCanceled, OrderDecremented, OrderReplaced, OrderShown, OrderTermsReplaced,
+    OrderTriggered, OrderType, RejectReason, Rejected, SetAccountOptions, TimeAdvanced, Trade, TradeBusted,
 };
 
 const ALICE: AccountId = AccountId(2);
@@ -231,6 +231,32 @@ fn rejects_of_every_kind_of_order_reach_their_session() {
         let report = fold.one(&rejected(kind));
         assert_eq!((report.order.status, report.reject), (status::REJECTED, Some(RejectReason::WouldTake)));
     }
+}
+
+#[test]
+fn a_replace_that_tells_what_has_changed_leaves_nothing_open() {
+    let mut fold = Fold::new(OrderType::Limit);
+    let terms = OrderTerms { display_lots: 2, trigger_price_ticks: 90, trigger: 1, ..OrderTerms::default() };
+    let order_id = OrderId(9 << 24);
+    let client_order_id = ClientOrderId::from_text(b"i").unwrap();
+    let order = OrderAccepted {
+        order_id,
+        account: ALICE,
+        instrument: 1,
+        client_order_id,
+        ..OrderAccepted::default()
+    };
+    fold.one(&ExtendedOrderAccepted { order, terms, ..ExtendedOrderAccepted::default() });
+    for (trigger_price_ticks, display_lots, expected) in [(95, 0, (95, 2)), (0, 4, (95, 4))] {
+        let rest = OrderTermsReplaced::default();
+        fold.apply(&OrderTermsReplaced { order_id, trigger_price_ticks, display_lots, ..rest });
+        fold.one(&OrderReplaced { order_id, kept_priority: 0, ..OrderReplaced::default() });
+        let terms = fold.orders.special(fold.orders.by_id(0, order_id).unwrap()).unwrap().terms;
+        assert_eq!((terms.trigger_price_ticks, terms.display_lots), expected);
+    }
+    fold.one(&OrderReplaced { order_id, kept_priority: 0, ..OrderReplaced::default() });
+    let terms = fold.orders.special(fold.orders.by_id(0, order_id).unwrap()).unwrap().terms;
+    assert_eq!((terms.trigger_price_ticks, terms.display_lots), (0, 0), "the next one tells nothing");
 }
 
 #[test]

@@ -250,6 +250,7 @@ mod tests {
         ("EndDay", 4),
         ("NewExtendedOrder", 7),
         ("ReplaceExtendedOrder", 4),
+        ("ReplaceOrderTerms", 4),
         ("MassCancel", 5),
         ("SetAccountStatus", 2),
         ("SetAccountOptions", 6),
@@ -280,6 +281,7 @@ mod tests {
         ("TradeBusted", 3),
         ("TimeAdvanced", 7),
         ("OrderListAccepted", 3),
+        ("OrderTermsReplaced", 7),
     ];
 
     #[test]

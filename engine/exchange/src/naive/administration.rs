@@ -5,9 +5,9 @@ use protocol::{
     AccountCreated, AccountId, AccountOptionsSet, AccountStatus, AccountStatusSet, AssetCreated, BandAction,
     CancelReason, CommandKind, CreateAccount, CreateAsset, CreateInstrument, Deposit, Deposited,
     FeeScheduleSet, InstrumentCreated, InstrumentRulesSet, MassCancel, NewExtendedOrder, OrderTerms, Phase,
-    RejectReason, Rejected, ReplaceExtendedOrder, RiskLimitsSet, SetAccountOptions, SetAccountStatus,
-    SetFeeSchedule, SetInstrumentRules, SetRiskLimits, SetTickTable, TickRow, TickTableSet, Withdraw,
-    Withdrawn,
+    RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrderTerms, RiskLimitsSet, SetAccountOptions,
+    SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetRiskLimits, SetTickTable, TickRow, TickTableSet,
+    Withdraw, Withdrawn,
 };
 
 use super::checks::Reasons;
@@ -34,9 +34,12 @@ impl NaiveExchange {
             CommandKind::NewOrderList | CommandKind::NewClientOrderList => self.new_list(command, events),
             CommandKind::ReplaceOrder => {
                 let replace = body(command)?;
-                self.replace(&ReplaceExtendedOrder { replace, ..Default::default() }, events)
+                self.replace(&ReplaceExtendedOrder { replace, ..Default::default() }, false, events)
             }
-            CommandKind::ReplaceExtendedOrder => self.replace(&body(command)?, events),
+            CommandKind::ReplaceExtendedOrder => self.replace(&body(command)?, false, events),
+            CommandKind::ReplaceOrderTerms => {
+                self.replace(&body::<ReplaceOrderTerms>(command)?.0, true, events)
+            }
             kind => {
                 let (result, named) = self.run_other(kind, command, events)?;
                 result.map_err(|reason| names::reject(reason, named))
@@ -97,7 +100,8 @@ impl NaiveExchange {
             | CommandKind::NewOrderList
             | CommandKind::NewClientOrderList
             | CommandKind::ReplaceOrder
-            | CommandKind::ReplaceExtendedOrder => unreachable!("these are run before"),
+            | CommandKind::ReplaceExtendedOrder
+            | CommandKind::ReplaceOrderTerms => unreachable!("these are run before"),
         };
         Ok((result, named))
     }

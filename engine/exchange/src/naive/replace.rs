@@ -2,7 +2,8 @@
 
 use machine::EventBuffer;
 use protocol::{
-    OrderReplaced, OrderType, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder, TimeInForce,
+    OrderReplaced, OrderTermsReplaced, OrderType, RejectReason, Rejected, ReplaceExtendedOrder, ReplaceOrder,
+    TimeInForce,
 };
 
 use super::checks::Reasons;
@@ -22,6 +23,7 @@ impl NaiveExchange {
     pub(crate) fn replace(
         &mut self,
         it: &ReplaceExtendedOrder,
+        tells_terms: bool,
         events: &mut EventBuffer,
     ) -> Result<(), Rejected> {
         let checked = self.check_replace(it);
@@ -34,9 +36,24 @@ impl NaiveExchange {
         if old_id != new.client_order_id {
             self.remember_id(new.account, old_id);
         }
-        self.orders.insert(slot, new);
+        let before = self.orders.insert(slot, new).expect("it lives");
         self.set_hold(slot, hold);
         let new = &self.orders[&slot];
+        let told = |new: i64, old: i64| if new == old { 0 } else { new };
+        let trigger_price_ticks = told(new.trigger, before.trigger);
+        let shows_anew = before.is_in_book() && !keeps_place;
+        let display_lots = if shows_anew { it.display_lots } else { 0 };
+        if tells_terms && (trigger_price_ticks != 0 || display_lots != 0) {
+            events.push(&OrderTermsReplaced {
+                order_id: new.id,
+                trigger_price_ticks,
+                display_lots,
+                account: new.account,
+                instrument: new.instrument,
+                side: new.side.code(),
+                reserved: [0; 7],
+            });
+        }
         events.push(&OrderReplaced {
             order_id: new.id,
             price_ticks: new.price,

@@ -4,8 +4,8 @@ use machine::Body;
 use protocol::{
     AccountId, AdvanceTime, BustTrade, ClientOrderId, CommandKind, FeeTier, MAX_PRICE_TICKS, MassCancel,
     NewClientOrderList, NewExtendedOrder, NewOrder, NewOrderList, OrderTerms, ReplaceExtendedOrder,
-    ReplaceOrder, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase,
-    SetRiskLimits, SetTickTable, SetTimetable, TickRow,
+    ReplaceOrder, ReplaceOrderTerms, SetAccountOptions, SetAccountStatus, SetFeeSchedule, SetInstrumentRules,
+    SetPhase, SetRiskLimits, SetTickTable, SetTimetable, TickRow,
 };
 use testkit::RecordBytes;
 use zerocopy::IntoBytes;
@@ -262,6 +262,9 @@ impl Commands {
         let trigger_price_ticks = if self.random.one_in(3) { self.price() } else { 0 };
         let display_lots = if self.random.one_in(4) { self.quantity() } else { 0 };
         let command = ReplaceExtendedOrder { replace, trigger_price_ticks, display_lots };
+        if command.replace.price_ticks % 3 != 0 {
+            return RecordBytes::new(&self.context(), &ReplaceOrderTerms(command));
+        }
         RecordBytes::new(&self.context(), &command)
     }
 

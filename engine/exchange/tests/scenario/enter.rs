@@ -3,8 +3,8 @@
 use machine::Body;
 use protocol::{
     CancelOrder, ClientOrderId, CommandKind, ListType, NewClientOrderList, NewExtendedOrder, NewOrder,
-    NewOrderList, OrderTerms, OrderType, PegReference, PostOnly, ReplaceExtendedOrder, ReplaceOrder, Side,
-    TimeInForce, TrailUnit, term_flags,
+    NewOrderList, OrderTerms, OrderType, PegReference, PostOnly, ReplaceExtendedOrder, ReplaceOrder,
+    ReplaceOrderTerms, Side, TimeInForce, TrailUnit, term_flags,
 };
 use testkit::RecordBytes;
 use zerocopy::IntoBytes;
@@ -173,7 +173,7 @@ impl<M: Machine> Scenario<M> {
         if words.takes("on") { Ok(self.names.instrument(words.need("a symbol")?)?.instrument) } else { Ok(1) }
     }
 
-    /// `replace OWNER ID LOTS @ PRICE|market [as NEW-ID] [trigger PRICE] [display LOTS] [on SYMBOL]`
+    /// `replace OWNER ID LOTS @ PRICE|market [as NEW-ID] [trigger PRICE] [display LOTS] [told] [on SYMBOL]`
     pub(super) fn replace(&mut self, words: &mut Words<'_>) -> Result<(), Problem> {
         let account = self.names.account(words.need("an account")?)?;
         let order_id = self.names.order(words.need("an order")?)?;
@@ -192,6 +192,7 @@ impl<M: Machine> Scenario<M> {
             },
             ..ReplaceExtendedOrder::default()
         };
+        let mut told = false;
         while let Some(word) = words.next() {
             match word {
                 "as" => {
@@ -201,11 +202,14 @@ impl<M: Machine> Scenario<M> {
                 }
                 "on" => it.replace.instrument = self.names.instrument(words.need("a symbol")?)?.instrument,
                 "trigger" => it.trigger_price_ticks = words.number("a trigger price")?,
+                "told" => told = true,
                 "display" => it.display_lots = words.number("a quantity")?,
                 other => return Err(format!("`{other}` makes no sense here")),
             }
         }
-        if (it.trigger_price_ticks, it.display_lots) == (0, 0) {
+        if told {
+            self.send(&ReplaceOrderTerms(it));
+        } else if (it.trigger_price_ticks, it.display_lots) == (0, 0) {
             self.send(&it.replace);
         } else {
             self.send(&it);

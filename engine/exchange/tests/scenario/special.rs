@@ -4,8 +4,8 @@ use machine::Record;
 use protocol::{
     AccountOptionsSet, AccountStatusSet, AuctionIndicative, AuctionUncrossed, CancelReason,
     ExtendedOrderAccepted, FeeCharged, ListType, MassCancelAccepted, MassCancelDone, OrderDecremented,
-    OrderListAccepted, OrderRepriced, OrderShown, OrderTriggered, Phase, PhaseChanged, TimeAdvanced,
-    TradeBusted,
+    OrderListAccepted, OrderRepriced, OrderShown, OrderTermsReplaced, OrderTriggered, Phase, PhaseChanged,
+    TimeAdvanced, TradeBusted,
 };
 
 use super::Names;
@@ -72,6 +72,13 @@ impl Names {
         }
         if let Some(it) = event.body_as::<MassCancelDone>() {
             return Some(format!("mass-cancel done {}", it.canceled_orders));
+        }
+        if let Some(it) = event.body_as::<OrderTermsReplaced>() {
+            let order = self.order_name(it.order_id);
+            return Some(format!(
+                "terms {order} trigger {} display {}",
+                it.trigger_price_ticks, it.display_lots
+            ));
         }
         if let Some(it) = event.body_as::<OrderListAccepted>() {
             let id = String::from_utf8_lossy(it.client_list_id.as_bytes_trimmed());

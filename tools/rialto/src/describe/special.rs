@@ -6,10 +6,11 @@ use protocol::{
     BandAction, BustTrade, CancelReason, CommandKind, EventKind, ExtendedOrderAccepted, FeeCharged,
     FeeScheduleSet, InstrumentRulesSet, ListType, MassCancel, MassCancelAccepted, MassCancelDone,
     NewClientOrderList, NewExtendedOrder, NewOrderList, OrderDecremented, OrderListAccepted, OrderRepriced,
-    OrderShown, OrderTerms, OrderTriggered, PegReference, Phase, PhaseChanged, PostOnly,
-    ReplaceExtendedOrder, RiskLimitsSet, SelfTradePrevention, SetAccountOptions, SetAccountStatus,
-    SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable, SetTimetable, Side,
-    TickTableSet, TimeAdvanced, TimetableSet, TradeBusted, TrailUnit, TriggerSource, term_flags,
+    OrderShown, OrderTerms, OrderTermsReplaced, OrderTriggered, PegReference, Phase, PhaseChanged, PostOnly,
+    ReplaceExtendedOrder, ReplaceOrderTerms, RiskLimitsSet, SelfTradePrevention, SetAccountOptions,
+    SetAccountStatus, SetFeeSchedule, SetInstrumentRules, SetPhase, SetRiskLimits, SetTickTable,
+    SetTimetable, Side, TickTableSet, TimeAdvanced, TimetableSet, TradeBusted, TrailUnit, TriggerSource,
+    term_flags,
 };
 use serde_json::{Value, json};
 use zerocopy::FromBytes;
@@ -24,11 +25,10 @@ pub(super) fn command_body(record: Record<'_>) -> Option<Fields> {
         CommandKind::NewExtendedOrder => record.body_as::<NewExtendedOrder>().map(extended_order),
         CommandKind::NewOrderList => list(record.body()),
         CommandKind::NewClientOrderList => client_list(record.body()),
-        CommandKind::ReplaceExtendedOrder => record.body_as::<ReplaceExtendedOrder>().map(|it| {
-            let mut map = replace_order(&it.replace);
-            map.extend(fields!(it, { trigger_price_ticks, display_lots }));
-            map
-        }),
+        CommandKind::ReplaceExtendedOrder => record.body_as::<ReplaceExtendedOrder>().map(replaced_terms),
+        CommandKind::ReplaceOrderTerms => {
+            record.body_as::<ReplaceOrderTerms>().map(|it| replaced_terms(&it.0))
+        }
         CommandKind::MassCancel => body!(record, MassCancel {
             account, instrument, client_order_id, side as Side, of_session, gateway, session,
             reason as CancelReason,
@@ -74,6 +74,9 @@ pub(super) fn event_body(record: Record<'_>) -> Option<Fields> {
             let role = ROLES.get(usize::from(it.role)).map_or_else(|| json!(it.role), |role| json!(role));
             map.insert("role".to_string(), role);
             map
+        }),
+        EventKind::OrderTermsReplaced => body!(record, OrderTermsReplaced {
+            order_id, account, instrument, side as Side, trigger_price_ticks, display_lots,
         }),
         EventKind::OrderListAccepted => body!(record, OrderListAccepted {
             account, client_list_id, list_type as ListType, count,
@@ -131,6 +134,12 @@ fn terms(it: &OrderTerms) -> Fields {
             map.insert(name.to_string(), json!(true));
         }
     }
+    map
+}
+
+fn replaced_terms(it: &ReplaceExtendedOrder) -> Fields {
+    let mut map = replace_order(&it.replace);
+    map.extend(fields!(it, { trigger_price_ticks, display_lots }));
     map
 }
 
