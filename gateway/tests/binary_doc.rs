@@ -174,7 +174,7 @@ fn kinds_and_reasons_have_their_numbers() {
         let length = layouts().iter().find(|it| it.kind == kind).unwrap().body_length;
         let first = row[2].split(' ').next().unwrap();
         assert_eq!(first.parse(), Ok(length), "{row:?}");
-        if ["NewOrderList", "NewClientOrderList"].contains(&row[1].as_ref()) {
+        if ["NewOrderList", "NewClientOrderList"].contains(&row[1]) {
             let more = format!("and {} for each order", size_of::<NewExtendedOrder>());
             assert!(row[2].contains(&more), "{row:?}");
         }

@@ -64,7 +64,7 @@ fn read<T: Body>(body: &[u8], named: impl Fn(&T) -> (AccountId, ClientOrderId)) 
 /// A list and its orders; where they do not name one account it is nobody's.
 fn read_list(head: NewOrderList, orders: &[u8]) -> Option<Named> {
     let count = orders.len() / size_of::<NewExtendedOrder>();
-    let whole = orders.len() % size_of::<NewExtendedOrder>() == 0 && head.count as usize == count;
+    let whole = orders.len().is_multiple_of(size_of::<NewExtendedOrder>()) && head.count as usize == count;
     if !whole || !(1..=MAX_LIST_ORDERS).contains(&head.count) {
         return None;
     }

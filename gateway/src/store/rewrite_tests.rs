@@ -10,11 +10,14 @@ use rand::{Rng as _, SeedableRng as _};
 use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
+/// Next out and in, version, began, cancels after.
+type Numbers = (u64, u64, Option<Version>, u64, Option<u64>);
+
 /// All that a store would tell: of each session its numbers, and each message that can be had again.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     applied: u64,
-    numbers: Vec<(u64, u64, Option<Version>, u64, Option<u64>)>,
+    numbers: Vec<Numbers>,
     messages: Vec<(usize, u64, Vec<u8>)>,
 }
 
