@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::Version;
+use super::{Version, power_of_ten};
 
 /// The field delimiter, ASCII 1.
 pub const SOH: u8 = 1;
@@ -47,10 +47,35 @@ impl<'a> MessageWriter<'a> {
     }
 
     /// Appends a field with an integer value.
+    #[inline]
     pub fn integer(&mut self, tag: u32, value: u64) {
         self.tag(tag);
-        push_integer(self.buffer, value);
-        self.buffer.push(SOH);
+        let mut text = Backwards::new();
+        text.byte(SOH);
+        text.digits(value);
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    /// Appends a field with the value `digits * 10^-scale`, all of whose decimals are written; at most 19.
+    #[inline]
+    pub(crate) fn decimal(&mut self, tag: u32, digits: u64, scale: u32) {
+        self.tag(tag);
+        let mut text = Backwards::new();
+        text.byte(SOH);
+        text.decimal(digits, scale);
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
+    /// Appends a field with two numbers and `-` between them.
+    #[inline]
+    pub(crate) fn joined(&mut self, tag: u32, first: u64, second: u64) {
+        self.tag(tag);
+        let mut text = Backwards::new();
+        text.byte(SOH);
+        text.digits(second);
+        text.byte(b'-');
+        text.digits(first);
+        self.buffer.extend_from_slice(text.as_bytes());
     }
 
     /// Appends a field with one character.
@@ -105,8 +130,9 @@ impl<'a> MessageWriter<'a> {
     pub fn finish(self) {
         let Self { buffer, start, body_start, .. } = self;
         let body_length = buffer.len() - body_start;
-        let mut digits = [0; 20];
-        let digits = format_integer(&mut digits, body_length as u64);
+        let mut text = Backwards::new();
+        text.digits(body_length as u64);
+        let digits = text.as_bytes();
         let field = body_start - 4..body_start - 1;
         if digits.len() == 3 {
             buffer[field].copy_from_slice(digits);
@@ -124,20 +150,97 @@ pub(super) fn check_sum(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |sum: u8, &byte| sum.wrapping_add(byte))
 }
 
-fn push_integer(buffer: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 20];
-    buffer.extend_from_slice(format_integer(&mut digits, value));
+/// Appends the digits of a number.
+#[inline]
+pub(crate) fn push_integer(buffer: &mut Vec<u8>, value: u64) {
+    let mut text = Backwards::new();
+    text.digits(value);
+    buffer.extend_from_slice(text.as_bytes());
 }
 
-fn format_integer(digits: &mut [u8; 20], mut value: u64) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return &digits[at..];
+/// Appends `digits * 10^-scale` with all of its decimals; at most 19.
+#[inline]
+pub(crate) fn push_decimal(buffer: &mut Vec<u8>, digits: u64, scale: u32) {
+    let mut text = Backwards::new();
+    text.decimal(digits, scale);
+    buffer.extend_from_slice(text.as_bytes());
+}
+
+/// The numbers from 0 to 99 with two digits.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut at = 0;
+    while at < pairs.len() {
+        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+        at += 1;
+    }
+    pairs
+};
+
+/// The digits of a number below 100.
+#[inline]
+pub(super) fn two_digits(value: u64) -> [u8; 2] {
+    PAIRS[value as usize % 100]
+}
+
+/// A short text that is put together from its end, as the digits of a number come.
+struct Backwards {
+    text: [u8; Self::ROOM],
+    /// Where it begins so far.
+    start: usize,
+}
+
+impl Backwards {
+    /// Two numbers of 20 digits and what stands around them.
+    const ROOM: usize = 48;
+
+    #[inline]
+    fn new() -> Self {
+        Self { text: [0; Self::ROOM], start: Self::ROOM }
+    }
+
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[self.start..]
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.start -= 1;
+        self.text[self.start] = byte;
+    }
+
+    #[inline]
+    fn pair(&mut self, value: u64) {
+        self.start -= 2;
+        self.text[self.start..self.start + 2].copy_from_slice(&two_digits(value));
+    }
+
+    #[inline]
+    fn digits(&mut self, mut value: u64) {
+        while value >= 100 {
+            self.pair(value);
+            value /= 100;
         }
+        if value >= 10 { self.pair(value) } else { self.byte(b'0' + value as u8) }
+    }
+
+    #[inline]
+    fn decimal(&mut self, digits: u64, scale: u32) {
+        if scale == 0 {
+            return self.digits(digits);
+        }
+        let unit = power_of_ten(scale).expect("no more decimals than 64 bits have digits");
+        let (whole, mut decimals) = (digits / unit, digits % unit);
+        for _ in 0..scale / 2 {
+            self.pair(decimals);
+            decimals /= 100;
+        }
+        if !scale.is_multiple_of(2) {
+            self.byte(b'0' + decimals as u8);
+        }
+        self.byte(b'.');
+        self.digits(whole);
     }
 }
 
@@ -156,6 +259,29 @@ mod tests {
         let sum: u32 = text.iter().map(|&byte| u32::from(byte)).sum();
         let expected = [b"before", text, format!("10={:03}\x01", sum % 256).as_bytes()].concat();
         assert_eq!(buffer.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn numbers_of_every_length() {
+        let powers = (0..20).map(|exponent| 10u64.pow(exponent));
+        for value in powers.flat_map(|it| [it - 1, it, it + 1, it / 9 * 7]).chain([0, u64::MAX]) {
+            let mut buffer = Vec::new();
+            let mut writer = MessageWriter::begin(&mut buffer, Version::Fix44, b"0");
+            let place = writer.place();
+            writer.integer(5, value);
+            writer.joined(37, value, u64::MAX);
+            writer.joined(12_345, 0, value);
+            let expected = format!("5={value}|37={value}-{}|12345=0-{value}|", u64::MAX);
+            assert_eq!(writer.since(place), expected.replace('|', "\x01").as_bytes());
+            for scale in 0..=19 {
+                let place = writer.place();
+                writer.decimal(44, value, scale as u32);
+                let digits = format!("{value:0width$}", width = scale + 1);
+                let (whole, decimals) = digits.split_at(digits.len() - scale);
+                let point = if scale == 0 { "" } else { "." };
+                assert_eq!(writer.since(place), format!("44={whole}{point}{decimals}\x01").as_bytes());
+            }
+        }
     }
 
     #[test]

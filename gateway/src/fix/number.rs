@@ -34,3 +34,22 @@ pub fn is_decimal(value: &[u8]) -> bool {
     }
     points <= 1 && others == points && digits.len() > points
 }
+
+/// Most decimals of a number whose digits are 64 bits.
+pub(crate) const MAX_SCALE: u32 = 19;
+
+const POWERS_OF_TEN: [u64; MAX_SCALE as usize + 1] = {
+    let mut powers = [1; MAX_SCALE as usize + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// 10 to the power of `exponent`, if that has 64 bits.
+#[inline]
+pub(crate) fn power_of_ten(exponent: u32) -> Option<u64> {
+    POWERS_OF_TEN.get(exponent as usize).copied()
+}

@@ -1,5 +1,7 @@
 //! UTCTimestamp (FIX 4.4 volume 1, data types): `YYYYMMDD-HH:MM:SS` with an optional fraction of up to nine digits.
 
+use super::encode::two_digits;
+
 const NS_PER_SECOND: u64 = 1_000_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -50,14 +52,19 @@ pub fn format_utc(now_ns: u64, precision: Precision) -> UtcText {
     let seconds = now_ns / NS_PER_SECOND;
     let (year, month, day) = civil_from_days(seconds / SECONDS_PER_DAY);
     let of_day = seconds % SECONDS_PER_DAY;
-    let mut bytes = *b"00000000-00:00:00.000000000";
-    put(&mut bytes[0..4], year);
-    put(&mut bytes[4..6], month);
-    put(&mut bytes[6..8], day);
-    put(&mut bytes[9..11], of_day / 3600);
-    put(&mut bytes[12..14], of_day / 60 % 60);
-    put(&mut bytes[15..17], of_day % 60);
-    put(&mut bytes[18..27], now_ns % NS_PER_SECOND);
+    // Each pair by itself: the processor works on several at a time.
+    let [y, c] = [year / 100, year % 100].map(|it| two_digits(it % 100));
+    let [m, d] = [month, day].map(two_digits);
+    let [hour, minute, second] = [of_day / 3600, of_day / 60 % 60, of_day % 60].map(two_digits);
+    let fraction_ns = now_ns % NS_PER_SECOND;
+    let [f1, f2, f3, f4] =
+        [fraction_ns / 10_000_000, fraction_ns / 100_000, fraction_ns / 1000, fraction_ns / 10]
+            .map(|it| two_digits(it % 100));
+    let f5 = b'0' + (fraction_ns % 10) as u8;
+    let bytes = [
+        y[0], y[1], c[0], c[1], m[0], m[1], d[0], d[1], b'-', hour[0], hour[1], b':', minute[0], minute[1],
+        b':', second[0], second[1], b'.', f1[0], f1[1], f2[0], f2[1], f3[0], f3[1], f4[0], f4[1], f5,
+    ];
     UtcText { bytes, length: precision.length() }
 }
 
@@ -65,13 +72,6 @@ pub fn format_utc(now_ns: u64, precision: Precision) -> UtcText {
 #[must_use]
 pub fn format_utc_millis(now_ns: u64) -> UtcText {
     format_utc(now_ns, Precision::Millis)
-}
-
-fn put(digits: &mut [u8], mut value: u64) {
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
 }
 
 /// Whether the text is a date: `YYYYMMDD`.
@@ -251,6 +251,11 @@ mod tests {
             text[at] = byte;
             let text = &text[..cut];
             prop_assert_eq!(is_utc_timestamp(text), parse_utc_timestamp(text).is_some());
+        }
+
+        #[test]
+        fn every_digit_of_a_time_is_written(ns in 0u64..18_000_000_000_000_000_000) {
+            prop_assert_eq!(parse_utc_timestamp(&format_utc(ns, Precision::Nanos)), Some(ns));
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use crate::fix::{Precision, SOH, format_utc};
+use crate::fix::{MAX_SCALE, Precision, SOH, format_utc, push_decimal, push_integer};
 
 /// Digits of the longest number: 39 of an `i128`, the point, and a zero before it.
 const DIGITS: usize = 48;
@@ -50,8 +50,8 @@ impl Fields<'_> {
         self.0.extend_from_slice(name);
         let value = count.saturating_mul(unit.mantissa).unsigned_abs();
         match u64::try_from(value) {
-            Ok(value) => push_decimal(self.0, value, unit.scale, |it| (it / 10, (it % 10) as u8)),
-            Err(_) => push_decimal(self.0, value, unit.scale, |it| (it / 10, (it % 10) as u8)),
+            Ok(value) if unit.scale <= MAX_SCALE => push_decimal(self.0, value, unit.scale),
+            _ => push_large_decimal(self.0, value, unit.scale),
         }
         self.0.push(SOH);
     }
@@ -65,31 +65,24 @@ impl Fields<'_> {
 
     #[inline]
     pub(super) fn digits(&mut self, value: u64) {
-        push_decimal(self.0, value, 0, |it| (it / 10, (it % 10) as u8));
+        push_integer(self.0, value);
     }
 }
 
-/// Writes `value * 10^-scale`; `split` takes the last digit off.
-#[inline]
-fn push_decimal<T: Copy + PartialEq + Default>(
-    buffer: &mut Vec<u8>,
-    value: T,
-    scale: u32,
-    split: impl Fn(T) -> (T, u8),
-) {
+/// Writes `value * 10^-scale`, digit by digit.
+fn push_large_decimal(buffer: &mut Vec<u8>, value: u128, scale: u32) {
     let mut digits = [0; DIGITS];
     let (mut at, mut rest, mut written) = (DIGITS, value, 0);
     loop {
-        let (next, digit) = split(rest);
-        rest = next;
         at -= 1;
-        digits[at] = b'0' + digit;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
         written += 1;
         if written == scale {
             at -= 1;
             digits[at] = b'.';
         }
-        if rest == T::default() && written > scale {
+        if rest == 0 && written > scale {
             break;
         }
     }

@@ -8,6 +8,8 @@ use protocol::{
 };
 use rust_decimal::Decimal;
 
+use super::number::{Number, units};
+
 /// What is known of an asset.
 #[derive(Clone, Debug)]
 pub struct Asset {
@@ -71,26 +73,34 @@ impl Instrument {
     }
 
     /// A price in units of the quote asset.
+    #[inline]
     #[must_use]
-    pub fn price(&self, ticks: PriceTicks) -> Decimal {
-        Decimal::from(ticks).checked_mul(self.tick).unwrap_or(Decimal::MAX)
+    pub fn price(&self, ticks: PriceTicks) -> Number {
+        Number::product(ticks, self.tick)
     }
 
     /// A quantity in units of the base asset.
+    #[inline]
     #[must_use]
-    pub fn quantity(&self, lots: QuantityLots) -> Decimal {
-        Decimal::from(lots).checked_mul(self.lot).unwrap_or(Decimal::MAX)
+    pub fn quantity(&self, lots: QuantityLots) -> Number {
+        Number::product(lots, self.lot)
     }
 
     /// The average price of `lots` for which `tick_lots` (price times quantity) was paid, to eight places of a tick.
     #[must_use]
-    pub fn average_price(&self, tick_lots: i128, lots: QuantityLots) -> Decimal {
+    pub fn average_price(&self, tick_lots: i128, lots: QuantityLots) -> Number {
         if lots == 0 {
-            return Decimal::ZERO;
+            return Number::ZERO;
+        }
+        // Whoever traded at one price paid a whole number of ticks on average.
+        if let Ok(sum) = i64::try_from(tick_lots)
+            && sum.checked_rem(lots) == Some(0)
+        {
+            return self.price(sum / lots).normalize();
         }
         let sum = Decimal::try_from_i128_with_scale(tick_lots, 0).unwrap_or(Decimal::MAX);
         let ticks = (sum / Decimal::from(lots)).round_dp(8);
-        ticks.checked_mul(self.tick).unwrap_or(Decimal::MAX).normalize()
+        Number::Large(ticks.checked_mul(self.tick).unwrap_or(Decimal::MAX).normalize())
     }
 }
 
@@ -102,22 +112,6 @@ pub(super) fn whole(text: &[u8]) -> Result<i64, ConversionError> {
 /// A number of hundredths.
 pub(super) fn hundredths(text: &[u8]) -> Result<i64, ConversionError> {
     units(text, Decimal::new(1, 2))
-}
-
-fn units(text: &[u8], unit: Decimal) -> Result<i64, ConversionError> {
-    let digits_only = text.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
-    let text = std::str::from_utf8(text).ok().filter(|_| digits_only).ok_or(ConversionError::NotADecimal)?;
-    let value = Decimal::from_str_exact(text).map_err(|_| ConversionError::NotADecimal)?;
-    let (value, unit) = (value.normalize(), unit.normalize());
-    // At one common scale both are integers, and integers divide without rounding.
-    let scale = value.scale().max(unit.scale());
-    let value = value.mantissa().checked_mul(10i128.pow(scale - value.scale()));
-    let unit = unit.mantissa().checked_mul(10i128.pow(scale - unit.scale()));
-    let (value, unit) = value.zip(unit).ok_or(ConversionError::TooLarge)?;
-    if value % unit != 0 {
-        return Err(ConversionError::NotAMultiple);
-    }
-    i64::try_from(value / unit).map_err(|_| ConversionError::TooLarge)
 }
 
 /// Whether every multiple of `unit` up to `highest` is a decimal of 96 bits.
@@ -250,6 +244,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn averages_are_those_of_decimals(price in 1i64..1 << 30, lots in 1i64..1 << 30, more in prop_oneof![Just(0i128), 0i128..1000], tick in 1i64..1000) {
+            let catalog = catalog(8, 5, 100_000, tick);
+            if let Some(it) = catalog.by_symbol(b"BTC/USD") {
+                let sum = i128::from(price) * i128::from(lots) + more;
+                let ticks = (Decimal::from(sum) / Decimal::from(lots)).round_dp(8);
+                let expected = (ticks * it.tick).normalize();
+                prop_assert_eq!(it.average_price(sum, lots).to_string(), expected.to_string());
+            }
+        }
+
         #[test]
         fn text_and_back(ticks in 1i64..=protocol::MAX_PRICE_TICKS, base in 0u8..=18, quote in 0u8..=18, lot in 0u32..12, unit in 0u32..12) {
             let catalog = catalog(base, quote, 10i64.pow(lot), 10i64.pow(unit));

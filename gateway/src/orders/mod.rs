@@ -12,6 +12,7 @@ mod held;
 mod list;
 mod lists;
 mod mass;
+mod number;
 mod refusal;
 mod replace;
 mod report;
@@ -31,6 +32,7 @@ pub(crate) use list::{list_id, orders_of, parse_list};
 use lists::Lists;
 pub use lists::OrderList;
 pub(crate) use mass::{cancel_for_disconnect, cancel_of_list, parse_mass_cancel, parse_mass_status};
+pub use number::Number;
 pub(crate) use refusal::Refusal;
 pub(crate) use replace::fit_to_order;
 pub(crate) use report::{

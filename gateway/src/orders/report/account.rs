@@ -2,10 +2,9 @@
 //! CollateralInquiryAck (35=BG) and AccountSummaryReport (35=CQ).
 
 use protocol::{AccountId, QuantityLots};
-use rust_decimal::Decimal;
 
 use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
-use crate::orders::{Asset, Balance, Catalog, Instrument};
+use crate::orders::{Asset, Balance, Catalog, Instrument, Number};
 
 /// What stands in every answer to one request.
 #[derive(Clone, Copy)]
@@ -69,7 +68,7 @@ pub(crate) fn write_position(
     writer.integer(tags::NO_POSITIONS, 1);
     writer.bytes(tags::POS_TYPE, b"TQ");
     let tag = if position_lots < 0 { tags::SHORT_QTY } else { tags::LONG_QTY };
-    writer.display(tag, instrument.quantity(position_lots.saturating_abs()));
+    instrument.quantity(position_lots.saturating_abs()).write(writer, tag);
     answer.echo(writer, tags::POS_REQ_ID);
     answer.echo(writer, tags::CLEARING_BUSINESS_DATE);
     writer.display(tags::POS_MAINT_RPT_ID, format_args!("{}-{}", answer.id, instrument.id));
@@ -82,8 +81,8 @@ pub(crate) fn write_position(
     }
 }
 
-fn amount(minor: i64, asset: &Asset) -> Decimal {
-    Decimal::new(minor, u32::from(asset.scale))
+fn amount(minor: i64, asset: &Asset) -> Number {
+    Number::new(minor, u32::from(asset.scale))
 }
 
 /// AccountSummaryReport: of each asset the balance, and what of it is available.
@@ -106,7 +105,7 @@ pub(crate) fn write_account_summary(
     for (asset, balance) in known {
         let available_minor = balance.balance_minor - balance.held_minor;
         for (kind, minor) in [("BALANCE", balance.balance_minor), ("AVAILABLE", available_minor)] {
-            writer.display(tags::CURRENT_COLLATERAL_AMOUNT, amount(minor, asset));
+            amount(minor, asset).write(writer, tags::CURRENT_COLLATERAL_AMOUNT);
             writer.bytes(tags::COLLATERAL_CURRENCY, asset.name.as_bytes());
             writer.bytes(tags::COLLATERAL_TYPE, kind.as_bytes());
         }
@@ -123,8 +122,8 @@ pub(crate) fn write_collateral(
 ) {
     writer.integer(tags::ACCOUNT, u64::from(answer.account.0));
     writer.bytes(tags::CURRENCY, asset.name.as_bytes());
-    writer.display(tags::MARGIN_EXCESS, amount(balance.balance_minor - balance.held_minor, asset));
-    writer.display(tags::TOTAL_NET_VALUE, amount(balance.balance_minor, asset));
+    amount(balance.balance_minor - balance.held_minor, asset).write(writer, tags::MARGIN_EXCESS);
+    amount(balance.balance_minor, asset).write(writer, tags::TOTAL_NET_VALUE);
     writer.display(tags::COLL_RPT_ID, format_args!("{}-{}", answer.id, balance.asset));
     answer.echo(writer, tags::COLL_INQUIRY_ID);
     // Assigned (accepted).

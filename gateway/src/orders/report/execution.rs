@@ -1,13 +1,12 @@
 //! ExecutionReport (35=8).
 
 use protocol::ClientOrderId;
-use rust_decimal::Decimal;
 
 use super::terms::write_style;
 use super::words::{fitted_order_reject, order_reject_code};
 use super::{ExecutionReport, Restated, reject_text, write_order_id, write_text};
 use crate::fix::{MessageWriter, Version, format_utc_millis, tags};
-use crate::orders::{Catalog, Instrument, Orders};
+use crate::orders::{Catalog, Instrument, Number, Orders};
 
 /// What an ExecutionReport has besides when it answers a status request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,7 +75,7 @@ pub(super) fn write_exec_type(
     writer: &mut MessageWriter<'_>,
     exec_type: u8,
     order_status: u8,
-    leaves: Decimal,
+    leaves: Number,
 ) {
     if let Some(exec_type) = fitted_exec_type(writer.version(), exec_type, order_status) {
         writer.character(tags::EXEC_TYPE, exec_type);
@@ -97,14 +96,14 @@ pub(crate) fn write_execution(
         return write_without_instrument(writer, report);
     };
     writer.integer(tags::ACCOUNT, u64::from(order.account.0));
-    writer.display(tags::AVG_PX, instrument.average_price(order.tick_lots, order.cumulative_lots));
+    instrument.average_price(order.tick_lots, order.cumulative_lots).write(writer, tags::AVG_PX);
     write_text(writer, tags::CL_ORD_ID, report.client_order_id);
     write_quantity(writer, tags::CUM_QTY, instrument.quantity(order.cumulative_lots));
     write_exec_id(writer, report, answer.exec_id);
     write_exec_trans_type(writer, report.exec_type);
     match &report.fill {
         Some(fill) => {
-            writer.display(tags::LAST_PX, instrument.price(fill.price_ticks));
+            instrument.price(fill.price_ticks).write(writer, tags::LAST_PX);
             write_quantity(writer, tags::LAST_QTY, instrument.quantity(fill.quantity_lots));
         }
         None => write_no_trade(writer),
@@ -183,7 +182,7 @@ fn write_fee(
         let paid_in = catalog.asset(fill.fee_asset).map(|asset| (asset.scale, asset.name.as_str()));
         let (scale, name) = paid_in.unwrap_or((instrument.quote_scale, &instrument.quote_name));
         writer.bytes(tags::NO_MISC_FEES, b"1");
-        writer.display(tags::MISC_FEE_AMT, Decimal::new(fill.fee_minor, u32::from(scale)));
+        Number::new(fill.fee_minor, u32::from(scale)).write(writer, tags::MISC_FEE_AMT);
         writer.bytes(tags::MISC_FEE_CURR, name.as_bytes());
         writer.bytes(tags::MISC_FEE_TYPE, b"4");
         writer.bytes(tags::MISC_FEE_BASIS, b"0");
@@ -191,9 +190,9 @@ fn write_fee(
 }
 
 /// FIX.4.0 and 4.1 have whole quantities only; there, one that is not whole is written as it is all the same.
-fn write_quantity(writer: &mut MessageWriter<'_>, tag: u32, quantity: Decimal) {
+fn write_quantity(writer: &mut MessageWriter<'_>, tag: u32, quantity: Number) {
     let whole = writer.version() < Version::Fix42;
-    writer.display(tag, if whole { quantity.normalize() } else { quantity });
+    (if whole { quantity.normalize() } else { quantity }).write(writer, tag);
 }
 
 fn write_exec_id(writer: &mut MessageWriter<'_>, report: &ExecutionReport, exec_id: Option<&str>) {
@@ -213,7 +212,7 @@ fn write_exec_number(writer: &mut MessageWriter<'_>, tag: u32, sequence: u64, in
     if writer.version() == Version::Fix40 {
         writer.display(tag, format_args!("{sequence}{place:06}"));
     } else {
-        writer.display(tag, format_args!("{sequence}-{place}"));
+        writer.joined(tag, sequence, place);
     }
 }
 
@@ -251,5 +250,5 @@ fn write_without_instrument(writer: &mut MessageWriter<'_>, report: &ExecutionRe
         let code = fitted_order_reject(writer.version(), order_reject_code(reason));
         writer.integer(tags::ORD_REJ_REASON, code);
     }
-    write_exec_type(writer, report.exec_type, report.order.status, Decimal::ZERO);
+    write_exec_type(writer, report.exec_type, report.order.status, Number::ZERO);
 }

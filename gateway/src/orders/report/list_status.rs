@@ -90,9 +90,9 @@ fn write_order(writer: &mut MessageWriter<'_>, catalog: &Catalog, state: &ListOr
         return writer.bytes(tags::AVG_PX, b"0");
     };
     let gone = if order.is_done() { order.quantity_lots.saturating_sub(order.cumulative_lots) } else { 0 };
-    writer.display(tags::CUM_QTY, instrument.quantity(order.cumulative_lots));
+    instrument.quantity(order.cumulative_lots).write(writer, tags::CUM_QTY);
     writer.character(tags::ORD_STATUS, order.status);
-    writer.display(tags::LEAVES_QTY, instrument.quantity(order.leaves_lots));
-    writer.display(tags::CXL_QTY, instrument.quantity(gone));
-    writer.display(tags::AVG_PX, instrument.average_price(order.tick_lots, order.cumulative_lots));
+    instrument.quantity(order.leaves_lots).write(writer, tags::LEAVES_QTY);
+    instrument.quantity(gone).write(writer, tags::CXL_QTY);
+    instrument.average_price(order.tick_lots, order.cumulative_lots).write(writer, tags::AVG_PX);
 }

@@ -1,12 +1,11 @@
 //! An ExecutionReport that no event has caused.
 
-use rust_decimal::Decimal;
-
 use super::execution::{
     write_exec_trans_type, write_exec_type, write_local_exec_id, write_mass_answer, write_no_trade,
 };
 use super::words::fitted_order_reject;
 use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
+use crate::orders::Number;
 
 /// An ExecutionReport of the gateway itself about an order that the engine has not seen: rejected, or asked about and
 /// not known. Repeats the request's own fields.
@@ -47,7 +46,7 @@ pub(crate) fn write_local_report(
     if let Some((code, _)) = reject {
         writer.integer(tags::ORD_REJ_REASON, fitted_order_reject(writer.version(), code));
     }
-    write_exec_type(writer, exec_type, order_status, Decimal::ZERO);
+    write_exec_type(writer, exec_type, order_status, Number::ZERO);
     echo(writer, tags::ORD_STATUS_REQ_ID);
 }
 
@@ -68,6 +67,6 @@ pub(crate) fn write_no_orders(
     writer.bytes(tags::SYMBOL, message.get(tags::SYMBOL).unwrap_or(b"[N/A]"));
     writer.bytes(tags::TEXT, text.as_bytes());
     writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
-    write_exec_type(writer, b'I', b'8', Decimal::ZERO);
+    write_exec_type(writer, b'I', b'8', Number::ZERO);
     write_mass_answer(writer, message.get(tags::MASS_STATUS_REQ_ID).unwrap_or_default(), 0, true);
 }

@@ -205,6 +205,6 @@ fn write_order_id(writer: &mut MessageWriter<'_>, order_id: OrderId) {
     if order_id == OrderId::NONE {
         writer.bytes(tags::ORDER_ID, b"NONE");
     } else {
-        writer.display(tags::ORDER_ID, order_id);
+        writer.joined(tags::ORDER_ID, order_id.sequence(), u64::from(order_id.slot()));
     }
 }

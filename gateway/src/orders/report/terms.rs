@@ -4,10 +4,9 @@
 use protocol::{
     OrderTerms, OrderType, PegReference, PostOnly, Side, TimeInForce, TrailUnit, TriggerSource, term_flags,
 };
-use rust_decimal::Decimal;
 
 use crate::fix::{MessageWriter, Precision, Version, format_utc, tags};
-use crate::orders::{Instrument, Order, Special};
+use crate::orders::{Instrument, Number, Order, Special};
 
 /// OrdType, Price, TimeInForce, and what the order has beyond these.
 pub(super) fn write_style(
@@ -21,7 +20,7 @@ pub(super) fn write_style(
     let standing = special.map(|it| it.pegged_price_ticks).filter(|&ticks| ticks != 0);
     let standing = standing.filter(|_| writer.version() < Version::Fix44);
     if shows_price(order) {
-        writer.display(tags::PRICE, instrument.price(standing.unwrap_or(order.price_ticks)));
+        instrument.price(standing.unwrap_or(order.price_ticks)).write(writer, tags::PRICE);
     }
     if let Some(special) = special {
         write_terms(writer, instrument, special, order.side);
@@ -58,7 +57,7 @@ fn shows_price(order: &Order) -> bool {
 fn write_terms(writer: &mut MessageWriter<'_>, instrument: &Instrument, special: &Special, side: u8) {
     let (version, terms) = (writer.version(), &special.terms);
     if terms.trigger_price_ticks != 0 {
-        writer.display(tags::STOP_PX, instrument.price(terms.trigger_price_ticks));
+        instrument.price(terms.trigger_price_ticks).write(writer, tags::STOP_PX);
     }
     if terms.expire_time_ns != 0 {
         let precision = if version < Version::Fix42 { Precision::Seconds } else { Precision::Millis };
@@ -72,17 +71,15 @@ fn write_terms(writer: &mut MessageWriter<'_>, instrument: &Instrument, special:
         return;
     }
     if terms.minimum_lots != 0 {
-        writer.display(tags::MIN_QTY, instrument.quantity(terms.minimum_lots));
+        instrument.quantity(terms.minimum_lots).write(writer, tags::MIN_QTY);
     }
     if terms.budget_minor != 0 {
-        writer.display(
-            tags::CASH_ORDER_QTY,
-            Decimal::new(terms.budget_minor, u32::from(instrument.quote_scale)),
-        );
+        let scale = u32::from(instrument.quote_scale);
+        Number::new(terms.budget_minor, scale).write(writer, tags::CASH_ORDER_QTY);
     }
     write_offset(writer, instrument, terms);
     if special.pegged_price_ticks != 0 && version >= Version::Fix44 {
-        writer.display(tags::PEGGED_PRICE, instrument.price(special.pegged_price_ticks));
+        instrument.price(special.pegged_price_ticks).write(writer, tags::PEGGED_PRICE);
     }
     write_display(writer, instrument, terms);
     if version >= Version::Fix50 {
@@ -115,7 +112,7 @@ fn write_offset(writer: &mut MessageWriter<'_>, instrument: &Instrument, terms: 
         return;
     }
     if terms.trail != TrailUnit::BasisPoints.code() {
-        return writer.display(tags::PEG_OFFSET_VALUE, instrument.price(terms.offset));
+        return instrument.price(terms.offset).write(writer, tags::PEG_OFFSET_VALUE);
     }
     if writer.version() >= Version::Fix44 {
         writer.display(tags::PEG_OFFSET_VALUE, terms.offset);
@@ -131,12 +128,12 @@ fn write_display(writer: &mut MessageWriter<'_>, instrument: &Instrument, terms:
     }
     let newer = writer.version() >= Version::Fix50;
     let tag = if newer { tags::DISPLAY_QTY } else { tags::MAX_FLOOR };
-    writer.display(tag, instrument.quantity(terms.display_lots));
+    instrument.quantity(terms.display_lots).write(writer, tag);
     if newer && terms.display_variation_lots != 0 {
         let variation = i64::from(terms.display_variation_lots);
         writer.bytes(tags::DISPLAY_METHOD, b"3");
-        writer.display(tags::DISPLAY_LOW_QTY, instrument.quantity(terms.display_lots - variation));
-        writer.display(tags::DISPLAY_HIGH_QTY, instrument.quantity(terms.display_lots + variation));
+        instrument.quantity(terms.display_lots - variation).write(writer, tags::DISPLAY_LOW_QTY);
+        instrument.quantity(terms.display_lots + variation).write(writer, tags::DISPLAY_HIGH_QTY);
     }
 }
 
