@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use protocol::{
     AmountMinor, AssetCreated, AssetId, InstrumentCreated, InstrumentId, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS,
     PriceTicks, QuantityLots,
@@ -125,8 +126,9 @@ fn fits(unit: Decimal, highest: i64) -> bool {
 #[derive(Default)]
 pub struct Catalog {
     pub(super) assets: HashMap<AssetId, Asset>,
-    pub(super) instruments: HashMap<InstrumentId, Instrument>,
-    pub(super) by_symbol: HashMap<Vec<u8>, InstrumentId>,
+    /// By id: the engine gives them in a row.
+    pub(super) instruments: Vec<Option<Instrument>>,
+    pub(super) by_symbol: HashMap<Vec<u8>, InstrumentId, RandomState>,
 }
 
 impl Catalog {
@@ -158,13 +160,15 @@ impl Catalog {
             quote_scale: quote.scale,
         };
         self.by_symbol.insert(instrument.symbol.as_bytes().to_vec(), instrument.id);
-        self.instruments.insert(instrument.id, instrument);
+        let at = instrument.id as usize;
+        self.instruments.resize(self.instruments.len().max(at + 1), None);
+        self.instruments[at] = Some(instrument);
     }
 
     /// The instrument with this symbol.
     #[must_use]
     pub fn by_symbol(&self, symbol: &[u8]) -> Option<&Instrument> {
-        self.by_symbol.get(symbol).and_then(|id| self.instruments.get(id))
+        self.by_symbol.get(symbol).and_then(|&id| self.instrument(id))
     }
 
     /// The asset with this id.
@@ -176,7 +180,7 @@ impl Catalog {
     /// The instrument with this id.
     #[must_use]
     pub fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
-        self.instruments.get(&id)
+        self.instruments.get(id as usize)?.as_ref()
     }
 }
 

@@ -456,27 +456,18 @@ impl Orders {
         if client_order_id.is_none() {
             return;
         }
-        let key = (session, client_order_id);
-        if self.by_client_id.insert(key, order_id).is_none() {
-            self.client_ids.push_back(key);
-        }
+        self.client_ids.insert((session, client_order_id), order_id);
         // Two steps a call: with at most as many live orders as other ids, the queue stays within twice the live
         // orders plus the limit.
         for _ in 0..2 {
             if self.client_ids.len() <= 2 * self.done_limit {
                 return;
             }
-            let Some(oldest) = self.client_ids.pop_front() else { return };
-            let order_id = self.by_client_id.get(&oldest).copied().unwrap_or_default();
-            let used = self
-                .by_id
-                .get(&order_id)
-                .is_some_and(|order| !order.is_done() && order.client_order_id == oldest.1);
-            if used {
-                self.client_ids.push_back(oldest);
-            } else {
-                self.by_client_id.remove(&oldest);
-            }
+            let by_id = &self.by_id;
+            self.client_ids.pass_oldest(|(_, client_order_id), order_id| {
+                let order = by_id.get(&order_id);
+                order.is_some_and(|it| !it.is_done() && it.client_order_id == *client_order_id)
+            });
         }
     }
 
@@ -496,7 +487,8 @@ impl Orders {
                     self.by_id.insert(oldest, order);
                     self.done.push_back(oldest);
                 }
-                _ => drop(self.special.remove(&oldest)),
+                Some(order) if order.is_special => drop(self.special.remove(&oldest)),
+                _ => {}
             }
         }
     }

@@ -5,10 +5,12 @@
 
 mod accounts;
 mod catalog;
+mod client_ids;
 mod display;
 mod fields;
 mod fold;
 mod held;
+mod in_sequence;
 mod list;
 mod lists;
 mod mass;
@@ -27,7 +29,9 @@ use std::collections::{HashMap, VecDeque};
 use accounts::Accounts;
 pub use accounts::Balance;
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
+use client_ids::ClientIds;
 pub(crate) use held::HeldReports;
+use in_sequence::InSequence;
 pub(crate) use list::{list_id, orders_of, parse_list};
 use lists::Lists;
 pub use lists::OrderList;
@@ -165,15 +169,13 @@ impl Special {
 pub struct Orders {
     /// Assets and instruments.
     pub catalog: Catalog,
-    session_of: HashMap<AccountId, u16>,
+    session_of: HashMap<AccountId, u16, RandomState>,
     accounts: Accounts,
-    by_id: HashMap<OrderId, Order>,
-    special: HashMap<OrderId, Special>,
-    by_client_id: HashMap<(u16, ClientOrderId), OrderId, RandomState>,
+    by_id: HashMap<OrderId, Order, InSequence>,
+    special: HashMap<OrderId, Special, InSequence>,
     /// Ended orders, oldest first.
     done: VecDeque<OrderId>,
-    /// Client order ids, oldest first.
-    client_ids: VecDeque<(u16, ClientOrderId)>,
+    client_ids: ClientIds,
     /// Trades of these sessions that may still be busted, by number, with where each was reported.
     trades: VecDeque<(u64, Stamp)>,
     /// Mass cancels of these sessions that are at work, by the sequence of the command that began them.
@@ -203,11 +205,10 @@ impl Orders {
             catalog: Catalog::default(),
             session_of: sessions.collect(),
             accounts: Accounts::new(accounts.len()),
-            by_id: HashMap::with_capacity(2 * done_limit),
-            special: HashMap::new(),
-            by_client_id: HashMap::with_capacity_and_hasher(2 * done_limit, RandomState::default()),
+            by_id: HashMap::with_capacity_and_hasher(2 * done_limit, InSequence),
+            special: HashMap::default(),
             done: VecDeque::with_capacity(done_limit + 1),
-            client_ids: VecDeque::with_capacity(2 * done_limit + 1),
+            client_ids: ClientIds::with_capacity(2 * done_limit),
             trades: VecDeque::new(),
             mass_cancels: Vec::new(),
             lists: Lists::default(),
@@ -227,13 +228,13 @@ impl Orders {
     /// The order that has or had this ClOrdID.
     #[must_use]
     pub fn by_client_id(&self, session: u16, client_order_id: ClientOrderId) -> Option<&Order> {
-        self.by_client_id.get(&(session, client_order_id)).and_then(|order_id| self.by_id.get(order_id))
+        self.client_ids.get(&(session, client_order_id)).and_then(|order_id| self.by_id.get(&order_id))
     }
 
     /// Whether an event has answered a request with this ClOrdID, be it by a reject.
     #[must_use]
     pub fn knows_client_id(&self, session: u16, client_order_id: ClientOrderId) -> bool {
-        self.by_client_id.contains_key(&(session, client_order_id))
+        self.client_ids.get(&(session, client_order_id)).is_some()
     }
 
     /// What the order has beyond a plain one, if anything.

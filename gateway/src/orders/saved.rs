@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::accounts::{Accounts, Holdings};
+use super::in_sequence::InSequence;
 use super::report::Stamp;
 use super::{Asked, Asset, Catalog, Instrument, Lists, Order, OrderList, Orders, Special};
 use crate::rebuild::{Saved, mix, saved};
@@ -89,11 +90,11 @@ macro_rules! records {
 records!(OrderTerms, CreateInstrument, MassCancelAccepted);
 
 type Assets = HashMap<AssetId, Asset>;
-type Instruments = HashMap<InstrumentId, Instrument>;
-type LiveAndDone = HashMap<OrderId, Order>;
-type Specials = HashMap<OrderId, Special>;
+type Instruments = Vec<Option<Instrument>>;
+type LiveAndDone = HashMap<OrderId, Order, InSequence>;
+type Specials = HashMap<OrderId, Special, InSequence>;
 type DoneIds = VecDeque<OrderId>;
-type ClientIds = Vec<((u16, ClientOrderId), OrderId)>;
+type Ids = Vec<((u16, ClientOrderId), OrderId)>;
 type Trades = VecDeque<(u64, Stamp)>;
 type OrderLists = BTreeMap<u64, OrderList>;
 type FeePayers = Vec<AccountId>;
@@ -111,7 +112,7 @@ impl Catalog {
     fn load(input: &mut &[u8]) -> Option<Self> {
         let (assets, instruments) = (Assets::load(input)?, Instruments::load(input)?);
         let mut catalog = Self { assets, instruments, ..Self::default() };
-        let symbols = catalog.instruments.values().map(|it| (it.symbol.as_bytes().to_vec(), it.id));
+        let symbols = catalog.instruments.iter().flatten().map(|it| (it.symbol.as_bytes().to_vec(), it.id));
         catalog.by_symbol = symbols.collect();
         Some(catalog)
     }
@@ -142,7 +143,7 @@ impl Orders {
             LiveAndDone::LAYOUT,
             Specials::LAYOUT,
             DoneIds::LAYOUT,
-            ClientIds::LAYOUT,
+            Ids::LAYOUT,
             Trades::LAYOUT,
             MassCancels::LAYOUT,
             OrderLists::LAYOUT,
@@ -166,7 +167,6 @@ impl Orders {
             accounts,
             by_id,
             special,
-            by_client_id,
             done,
             client_ids,
             trades,
@@ -184,9 +184,7 @@ impl Orders {
         special.save(out);
         done.save(out);
         (client_ids.len() as u64).save(out);
-        for key in client_ids {
-            (*key, by_client_id.get(key).copied().unwrap_or_default()).save(out);
-        }
+        client_ids.iter().for_each(|it| it.save(out));
         trades.save(out);
         mass_cancels.save(out);
         lists.save(out);
@@ -201,15 +199,14 @@ impl Orders {
         orders.by_id.extend(LiveAndDone::load(input)?);
         orders.special = Specials::load(input)?;
         orders.done.extend(DoneIds::load(input)?);
-        let client_ids = ClientIds::load(input)?;
-        orders.client_ids.extend(client_ids.iter().map(|(key, _)| *key));
-        orders.by_client_id.extend(client_ids);
+        let client_ids = Ids::load(input)?;
+        let count = client_ids.len();
+        client_ids.into_iter().for_each(|(key, order_id)| orders.client_ids.insert(key, order_id));
         orders.trades = Trades::load(input)?;
         orders.mass_cancels = MassCancels::load(input)?;
         orders.lists = Lists::load(input)?;
         orders.fee_payers = FeePayers::load(input)?;
-        let complete = orders.by_client_id.len() == orders.client_ids.len()
-            && orders.accounts.holdings.len() == accounts.len();
+        let complete = orders.client_ids.len() == count && orders.accounts.holdings.len() == accounts.len();
         complete.then_some(orders)
     }
 }

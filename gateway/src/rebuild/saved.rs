@@ -5,7 +5,7 @@
 //! checkpoint of another layout is refused, whoever forgot to count up a version.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::num::NonZeroU64;
 
 use protocol::{AccountId, ClientOrderId, OrderId};
@@ -176,7 +176,7 @@ impl<A: Saved, B: Saved> Saved for (A, B) {
     }
 }
 
-impl<K: Saved + Ord + Hash + Eq, V: Saved> Saved for HashMap<K, V> {
+impl<K: Saved + Ord + Hash + Eq, V: Saved, S: BuildHasher + Default> Saved for HashMap<K, V, S> {
     const LAYOUT: u64 = mix(K::LAYOUT.rotate_left(1) ^ V::LAYOUT, "HashMap");
 
     fn save(&self, out: &mut Vec<u8>) {
@@ -191,7 +191,7 @@ impl<K: Saved + Ord + Hash + Eq, V: Saved> Saved for HashMap<K, V> {
 
     fn load(input: &mut &[u8]) -> Option<Self> {
         let length = u64::load(input)?;
-        let mut map = Self::with_capacity((length as usize).min(input.len()));
+        let mut map = Self::with_capacity_and_hasher((length as usize).min(input.len()), S::default());
         for _ in 0..length {
             map.insert(K::load(input)?, V::load(input)?);
         }
