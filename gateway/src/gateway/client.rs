@@ -14,14 +14,14 @@ use super::disconnect::CancelOnDisconnect;
 use super::order_list::ListCancel;
 use super::order_status::MassAnswer;
 use crate::access::Throttle;
-use crate::orders::{Asked, Extra, Request};
+use crate::orders::{Asked, Extra, Request, Sent};
 use crate::session::Session;
 
 pub(super) struct Client {
     pub(super) session: Session,
     pub(super) link: Option<LinkId>,
     /// Commands sent whose events have not come yet, oldest first.
-    in_flight: VecDeque<Request>,
+    in_flight: VecDeque<Sent>,
     /// How many of them, and of those that are parked, carry a ClOrdID.
     client_ids: HashMap<ClientOrderId, u32, RandomState>,
     /// Cancels and replaces whose order is in flight itself, oldest first.
@@ -30,8 +30,8 @@ pub(super) struct Client {
     may_release: bool,
     /// MsgSeqNums of order messages without their effect yet, and whether it has come meanwhile.
     outstanding: VecDeque<(u64, bool)>,
-    /// The request whose events are coming in.
-    current: Option<Request>,
+    /// Place in `in_flight` of the one whose events are coming in.
+    current: Option<usize>,
     /// ClOrdIDs of requests that the gateway itself has refused since the sequences began, oldest first.
     refused: VecDeque<ClientOrderId>,
     pub(super) throttle: Throttle,
@@ -104,7 +104,7 @@ impl Client {
 
     /// A request waits for its order's acknowledgement.
     pub(super) fn park(&mut self, request: Request) {
-        self.count_ids(&request);
+        self.count_ids(request.client_order_ids());
         self.parked.push_back(request);
     }
 
@@ -121,19 +121,19 @@ impl Client {
 
     /// A parked request goes on, or has been refused.
     pub(super) fn unpark(&mut self, request: &Request) {
-        self.uncount_ids(request);
+        self.uncount_ids(request.client_order_ids());
         // It may be what another one has waited for.
         self.may_release = true;
     }
 
-    fn count_ids(&mut self, request: &Request) {
-        for id in request.client_order_ids() {
+    fn count_ids(&mut self, ids: impl Iterator<Item = ClientOrderId>) {
+        for id in ids {
             *self.client_ids.entry(id).or_insert(0) += 1;
         }
     }
 
-    fn uncount_ids(&mut self, request: &Request) {
-        for id in request.client_order_ids() {
+    fn uncount_ids(&mut self, ids: impl Iterator<Item = ClientOrderId>) {
+        for id in ids {
             if let Some(count) = self.client_ids.get_mut(&id) {
                 *count -= 1;
                 if *count == 0 {
@@ -149,8 +149,8 @@ impl Client {
     }
 
     pub(super) fn sent(&mut self, request: Request) {
-        self.count_ids(&request);
-        self.in_flight.push_back(request);
+        self.count_ids(request.client_order_ids());
+        self.in_flight.push_back(request.into_sent());
     }
 
     /// The message with this number has had its effect.
@@ -173,7 +173,8 @@ impl Client {
         self.outstanding.clear();
         self.refused.clear();
         self.counted = 0;
-        self.in_flight.iter_mut().chain(self.parked.iter_mut()).for_each(|it| it.sequence = 0);
+        self.in_flight.iter_mut().for_each(|it| it.sequence = 0);
+        self.parked.iter_mut().for_each(|it| it.sequence = 0);
         self.list_cancels.iter_mut().for_each(|it| it.message = 0);
     }
 
@@ -181,30 +182,30 @@ impl Client {
     /// has no request here was sent by the process before this one.
     pub(super) fn match_request(&mut self, event: Record<'_>) {
         let Some(answer) = answered(event) else { return };
-        let Some(at) = self.in_flight.iter().position(|it| answer.is_of(it)) else { return };
-        self.current = self.in_flight.remove(at);
+        self.current = self.in_flight.iter().position(|it| answer.is_of(it));
     }
 
     /// What a reject's report needs of the request that it answers.
     pub(super) fn asked(&self, event: Record<'_>) -> Option<Asked> {
         let rejected = event.body_as::<Rejected>()?;
-        Some(self.current.as_ref()?.asked(rejected.client_order_id))
+        Some(self.in_flight.get(self.current?)?.asked(rejected.client_order_id))
     }
 
     /// Whether a list with this id is on its way to the engine.
     pub(super) fn enters_list(&self, id: ClientOrderId) -> bool {
-        let is_it = |it: &Request| matches!(&it.extra, Extra::List(list) if list.id == id);
+        let is_it = |it: &Sent| matches!(&it.extra, Extra::List(list) if list.id == id);
         self.in_flight.iter().any(is_it)
     }
 
-    pub(super) fn current_request(&self) -> Option<&Request> {
-        self.current.as_ref()
+    /// Whether the request is known whose events are coming in.
+    pub(super) fn has_current_request(&self) -> bool {
+        self.current.is_some()
     }
 
     /// All events of the current command are in; the request that it was.
-    pub(super) fn finish_request(&mut self) -> Option<Request> {
-        let request = self.current.take()?;
-        self.uncount_ids(&request);
+    pub(super) fn finish_request(&mut self) -> Option<Sent> {
+        let request = self.in_flight.remove(self.current.take()?)?;
+        self.uncount_ids(request.client_order_ids());
         self.may_release = !self.parked.is_empty();
         self.effect_came(request.sequence);
         Some(request)
@@ -268,7 +269,7 @@ fn plain(kind: CommandKind) -> CommandKind {
 impl Answer {
     /// Whether it answers this request. A list was taken, or is rejected as a whole or by one of its orders; cancels of the
     /// orders of a list have no ids.
-    fn is_of(&self, request: &Request) -> bool {
+    fn is_of(&self, request: &Sent) -> bool {
         let id = self.client_order_id;
         if plain(request.kind) != self.kind {
             return false;

@@ -257,7 +257,7 @@ impl Gateway {
         let client = self.client_of(header.source);
         // Not always the first event answers: what the time has brought comes before it.
         if let Some(client) = client
-            && self.clients[client].current_request().is_none()
+            && !self.clients[client].has_current_request()
         {
             self.clients[client].match_request(event);
         }

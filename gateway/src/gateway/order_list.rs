@@ -6,7 +6,7 @@ use super::order_entry::DISK_FULL;
 use super::{CommandPort, Gateway};
 use crate::fix::{Message, Version, tags};
 use crate::orders::{
-    Extra, ListOccasion, ListOrderState, Refusal, Request, cancel_of_list, list_id, orders_of, parse_list,
+    Extra, ListOccasion, ListOrderState, Refusal, Sent, cancel_of_list, list_id, orders_of, parse_list,
     states_of, write_list_status,
 };
 
@@ -64,7 +64,7 @@ impl Gateway {
     }
 
     /// The engine has dealt with a request of this kind, by the command with this sequence.
-    pub(super) fn on_list_done(&mut self, client: usize, request: &Request, sequence: u64, now_ns: u64) {
+    pub(super) fn on_list_done(&mut self, client: usize, request: &Sent, sequence: u64, now_ns: u64) {
         match &request.extra {
             Extra::List(list) if self.orders.list(sequence).is_some() => {
                 self.tell_list(client, sequence, ListOccasion::Entered, now_ns);

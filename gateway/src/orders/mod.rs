@@ -48,7 +48,7 @@ pub(crate) use report::{
 pub use report::{
     CancelReject, ExecutionReport, Fill, MassCancelReport, Report, Restated, Stamp, reject_text,
 };
-pub(crate) use request::{Asked, Extra, Request, Trader, parse_cancel, parse_new, parse_replace};
+pub(crate) use request::{Asked, Extra, Request, Sent, Trader, parse_cancel, parse_new, parse_replace};
 
 use foldhash::fast::RandomState;
 use protocol::{

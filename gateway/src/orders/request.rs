@@ -150,20 +150,27 @@ impl Request {
         }
     }
 
-    /// What the answer with this ClOrdID will need of it.
-    pub(crate) fn asked(&self, client_order_id: ClientOrderId) -> Asked {
-        let listed = match &self.extra {
-            Extra::List(list) => list.orders.iter().find(|it| it.client_order_id == client_order_id),
-            _ => None,
-        };
-        let it = listed.unwrap_or(self);
+    /// What the answer will need of it, the orders of a list aside.
+    fn asked(&self) -> Asked {
         Asked {
-            original_client_order_id: it.original_client_order_id,
-            price_ticks: it.price_ticks,
-            quantity_lots: it.quantity_lots,
-            side: it.side,
-            order_type: it.order_type,
-            time_in_force: it.time_in_force,
+            original_client_order_id: self.original_client_order_id,
+            price_ticks: self.price_ticks,
+            quantity_lots: self.quantity_lots,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+        }
+    }
+
+    /// It is on its way: what is left of it until it is answered.
+    pub(crate) fn into_sent(self) -> Sent {
+        Sent {
+            kind: self.kind,
+            sequence: self.sequence,
+            client_order_id: self.client_order_id,
+            order_id: self.order_id,
+            asked: self.asked(),
+            extra: self.extra,
         }
     }
 
@@ -174,12 +181,7 @@ impl Request {
 
     /// The ClOrdIDs that it brings.
     pub(crate) fn client_order_ids(&self) -> impl Iterator<Item = ClientOrderId> + '_ {
-        let listed = match &self.extra {
-            Extra::List(list) => list.orders.as_slice(),
-            _ => &[],
-        };
-        let all = std::iter::once(self.client_order_id).chain(listed.iter().map(|it| it.client_order_id));
-        all.filter(|it| !it.is_none())
+        all_ids(self.client_order_id, &self.extra)
     }
 
     /// A request of this kind with nothing else in it.
@@ -204,6 +206,42 @@ impl Request {
             extra: Extra::None,
         }
     }
+}
+
+/// A request that waits for its answer: what that will need.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) kind: CommandKind,
+    /// MsgSeqNum that it came with; 0 for one of the gateway's own.
+    pub(crate) sequence: u64,
+    pub(crate) client_order_id: ClientOrderId,
+    pub(crate) order_id: OrderId,
+    asked: Asked,
+    pub(crate) extra: Extra,
+}
+
+impl Sent {
+    /// What the answer with this ClOrdID needs.
+    pub(crate) fn asked(&self, client_order_id: ClientOrderId) -> Asked {
+        let listed = match &self.extra {
+            Extra::List(list) => list.orders.iter().find(|it| it.client_order_id == client_order_id),
+            _ => None,
+        };
+        listed.map_or(self.asked, Request::asked)
+    }
+
+    /// The ClOrdIDs that it has brought.
+    pub(crate) fn client_order_ids(&self) -> impl Iterator<Item = ClientOrderId> + '_ {
+        all_ids(self.client_order_id, &self.extra)
+    }
+}
+
+fn all_ids(own: ClientOrderId, extra: &Extra) -> impl Iterator<Item = ClientOrderId> + '_ {
+    let listed = match extra {
+        Extra::List(list) => list.orders.as_slice(),
+        _ => &[],
+    };
+    std::iter::once(own).chain(listed.iter().map(|it| it.client_order_id)).filter(|it| !it.is_none())
 }
 
 pub(super) fn client_order_id(text: Option<&[u8]>) -> Result<ClientOrderId, Refusal> {
