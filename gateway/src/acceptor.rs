@@ -24,6 +24,9 @@ const READ_BYTES: usize = 64 * 1024;
 const ACCEPTS: usize = 16;
 /// Notices kept for the operator; the oldest are dropped.
 const NOTICES: usize = 256;
+/// Whether a socket that gave less than was asked for is empty, and tells when there is more. So it is with edge-triggered
+/// epoll (epoll(7), "Possible pitfalls"), except at the end of the stream.
+const SHORT_READ_EMPTIES: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// After running out of file descriptors, accepting is tried again this much later.
 const ACCEPT_PAUSE_NS: u64 = 100_000_000;
 
@@ -58,6 +61,8 @@ struct Connection {
     ticket: u64,
     peer: SocketAddr,
     readable: bool,
+    /// The client has said that nothing more comes: what is there is read to its end.
+    half_closed: bool,
     writable: bool,
     ended: bool,
     /// When closing began: output that the client does not take is given up after a while.
@@ -240,6 +245,15 @@ impl<E: Endpoint> Acceptor<E> {
         self.poll_sockets(wait)?;
         let mut work = self.accept(now_ns) + self.take_handshakes(now_ns);
         work += self.read_ready(now_ns, port)?;
+        Ok(work + self.finish_cycle(now_ns, port)?)
+    }
+
+    /// The second half of a duty cycle: what time, received bytes and folded events have come to is kept and sent. It can be
+    /// had by itself, so that reports leave before the sockets are looked at.
+    ///
+    /// # Errors
+    /// As for [`Acceptor::do_work`].
+    pub fn finish_cycle(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
         self.gateway.on_tick(now_ns, port)?;
         for note in self.gateway.take_notes() {
             self.notice(None, None, note);
@@ -248,10 +262,7 @@ impl<E: Endpoint> Acceptor<E> {
         if let Some(audit) = &mut self.audit {
             audit.write(&attempts)?;
         }
-        if self.gateway.commit()? {
-            work += self.write_ready(now_ns);
-        }
-        Ok(work)
+        Ok(if self.gateway.commit()? { self.write_ready(now_ns) } else { 0 })
     }
 
     /// Reads from those that are ready. Those that may have more, or that wait for room, stay.
@@ -314,7 +325,8 @@ impl<E: Endpoint> Acceptor<E> {
                 // What has come is taken in any case.
             } else if let Some(Some(connection)) = connections.get_mut(event.token().0 - 1) {
                 connection.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                connection.half_closed |= event.is_read_closed() || event.is_error();
+                if event.is_readable() || connection.half_closed {
                     connection.is_readable(event.token().0 - 1, to_read);
                 }
             }
@@ -360,6 +372,7 @@ impl<E: Endpoint> Acceptor<E> {
                 let is_handshaking = stream.is_handshaking();
                 let connection = self.connections[link].insert(Connection {
                     readable: false,
+                    half_closed: false,
                     writable: !is_handshaking,
                     stream,
                     ticket,
@@ -450,6 +463,8 @@ impl<E: Endpoint> Acceptor<E> {
                 Ok(0) => connection.ended = true,
                 Ok(length) => {
                     received = length;
+                    let empties = SHORT_READ_EMPTIES && connection.stream.is_plain();
+                    connection.readable = !empties || length == room || connection.half_closed;
                     self.gateway.input(link).extend_from_slice(&self.buffer[..length]);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => connection.readable = false,

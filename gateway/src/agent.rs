@@ -86,15 +86,19 @@ impl<E: Endpoint> GatewayAgent<E> {
             outcome.is_ok()
         });
         outcome.map_err(AgentError::new)?;
+        let folded = folded?;
         let port: &mut dyn CommandPort = match &mut self.port {
             Some(port) => port,
             None => &mut NoPort,
         };
+        if folded > 0 {
+            self.acceptor.finish_cycle(now_ns, port).map_err(AgentError::new)?;
+        }
         let work = self.acceptor.do_work(now_ns, wait, port).map_err(AgentError::new)?;
         self.acceptor.take_notices().for_each(|notice| (self.notify)(&notice));
         match self.port.as_mut().and_then(|port| port.failed.take()) {
             Some(error) => Err(AgentError::new(error)),
-            None => Ok(folded? + work),
+            None => Ok(folded + work),
         }
     }
 }

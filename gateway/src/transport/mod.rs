@@ -60,6 +60,10 @@ impl Stream {
         }
     }
 
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, Self::Handshaking)
     }
