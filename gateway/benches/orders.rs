@@ -25,6 +25,10 @@ use protocol::{
 };
 use zerocopy::FromBytes;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: pages::HugePages = pages::HugePages;
+
 const SESSIONS: usize = 8;
 /// Orders of all sessions that rest.
 const RESTING: u64 = 16_384;
@@ -121,6 +125,9 @@ struct Venue {
     ring: Ring,
     events: EventBuffer,
     sequence: u64,
+    /// Places in the engine's table that orders have left, and the next that none has had.
+    free_slots: Vec<u32>,
+    next_slot: u32,
     now_ns: u64,
     /// Orders, and as many cancels, of a session in a duty cycle.
     orders: u64,
@@ -129,7 +136,7 @@ struct Venue {
 }
 
 impl Venue {
-    fn new(sessions: usize, orders: u64) -> Self {
+    fn new(sessions: usize, orders: u64, warm_up: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let names: Vec<String> = (0..sessions).map(|it| format!("CLIENT{it:02}")).collect();
         let hash = PasswordHash::create(b"secret", 8, 1).expect("a hash");
@@ -148,6 +155,8 @@ impl Venue {
             ring: Ring::default(),
             events: EventBuffer::with_capacity(1 << 20),
             sequence: 0,
+            free_slots: Vec::new(),
+            next_slot: 0,
             now_ns: START_NS,
             orders,
             bytes: Vec::new(),
@@ -156,7 +165,7 @@ impl Venue {
         venue.event(Source::default(), |events, _| push_pair(events, 5, 100));
         venue.take_events();
         names.into_iter().for_each(|name| venue.log_on(name));
-        while venue.gateway.counters().reports < WARM_UP {
+        while venue.gateway.counters().reports < warm_up {
             venue.cycle();
         }
         venue
@@ -175,10 +184,10 @@ impl Venue {
     }
 
     /// Makes the events of the next command.
-    fn event(&mut self, source: Source, fill: impl FnOnce(&mut EventBuffer, OrderId)) {
+    fn event(&mut self, source: Source, fill: impl FnOnce(&mut EventBuffer, u64)) {
         self.sequence += 1;
         self.events.begin(&Context { sequence: self.sequence, timestamp_ns: self.now_ns, source });
-        fill(&mut self.events, OrderId::new(self.sequence, 1));
+        fill(&mut self.events, self.sequence);
         self.events.finish();
     }
 
@@ -199,9 +208,14 @@ impl Venue {
             let source = Source { gateway: 1, session };
             if kind == CommandKind::NewOrder.code() {
                 let order = NewOrder::read_from_bytes(body).expect("an order");
-                self.event(source, |events, order_id| events.push(&accepted(&order, order_id)));
+                let slot = self.free_slots.pop().unwrap_or(self.next_slot);
+                self.next_slot = self.next_slot.max(slot + 1);
+                self.event(source, |events, sequence| {
+                    events.push(&accepted(&order, OrderId::new(sequence, slot)));
+                });
             } else {
                 let (cancel, _) = CancelOrder::read_from_prefix(body).expect("a cancel");
+                self.free_slots.push(cancel.order_id.slot());
                 self.event(source, |events, _| events.push(&canceled(&cancel)));
             }
         }
@@ -282,7 +296,7 @@ fn print(name: &str, mut cycles_ns: Vec<u64>, messages: u64) {
 
 fn main() {
     if let Some(cycles) = std::env::var("RIALTO_CYCLES").ok().and_then(|it| it.parse::<u64>().ok()) {
-        let mut venue = Venue::new(SESSIONS, 4);
+        let mut venue = Venue::new(SESSIONS, 4, 2 * RESTING);
         (0..cycles).for_each(|_| {
             venue.cycle();
         });
@@ -290,7 +304,7 @@ fn main() {
     }
     println!("{:40} {:>8} {:>8} {:>8}", "ns a message", "tenth", "median", "mean");
     for (name, sessions, orders) in [("64", SESSIONS, 4), ("512", SESSIONS, 32), ("2", 1, 1)] {
-        let mut venue = Venue::new(sessions, orders);
+        let mut venue = Venue::new(sessions, orders, WARM_UP);
         let before = venue.gateway.counters();
         let cycles = 400_000 / venue.messages().max(20);
         let taken: Vec<Taken> = (0..cycles).map(|_| venue.cycle()).collect();
