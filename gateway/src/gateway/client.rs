@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use foldhash::fast::RandomState;
 use machine::Record;
 use protocol::{
     CancelReason, ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted,
@@ -14,7 +13,7 @@ use super::disconnect::CancelOnDisconnect;
 use super::order_list::ListCancel;
 use super::order_status::MassAnswer;
 use crate::access::Throttle;
-use crate::orders::{Asked, Extra, Request, Sent};
+use crate::orders::{Asked, Extra, IdHash, Request, Sent};
 use crate::session::Session;
 
 pub(super) struct Client {
@@ -23,7 +22,7 @@ pub(super) struct Client {
     /// Commands sent whose events have not come yet, oldest first.
     in_flight: VecDeque<Sent>,
     /// How many of them, and of those that are parked, carry a ClOrdID.
-    client_ids: HashMap<ClientOrderId, u32, RandomState>,
+    client_ids: HashMap<ClientOrderId, u32, IdHash>,
     /// Cancels and replaces whose order is in flight itself, oldest first.
     parked: VecDeque<Request>,
     /// Whether something has come since the parked ones were looked at last that may let them go on.

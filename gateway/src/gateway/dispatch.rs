@@ -36,31 +36,25 @@ pub(crate) enum Route {
     ReplayCopies,
 }
 
-/// All of them, the frequent ones first.
-const ROUTES: &[(&[u8], Route)] = &[
-    (b"D", Route::NewOrder),
-    (b"F", Route::CancelOrder),
-    (b"G", Route::ReplaceOrder),
-    (b"H", Route::OrderStatus),
-    (b"E", Route::NewList),
-    (b"M", Route::ListStatus),
-    (b"K", Route::CancelList),
-    (b"L", Route::ExecuteList),
-    (b"q", Route::MassCancel),
-    (b"AF", Route::MassStatus),
-    (b"AN", Route::Positions),
-    (b"BB", Route::Collateral),
-    (b"BE", Route::User),
-    (b"V", Route::Market),
-    (b"x", Route::Market),
-    (b"c", Route::Market),
-    (b"e", Route::Market),
-    (b"g", Route::Market),
-    (b"BW", Route::ReplayCopies),
-];
-
 /// What deals with messages of this type; `None` if they are not served.
 #[inline]
 pub(crate) fn route_of(message_type: &[u8]) -> Option<Route> {
-    ROUTES.iter().find(|(name, _)| *name == message_type).map(|(_, route)| *route)
+    Some(match message_type {
+        b"D" => Route::NewOrder,
+        b"F" => Route::CancelOrder,
+        b"G" => Route::ReplaceOrder,
+        b"H" => Route::OrderStatus,
+        b"E" => Route::NewList,
+        b"M" => Route::ListStatus,
+        b"K" => Route::CancelList,
+        b"L" => Route::ExecuteList,
+        b"q" => Route::MassCancel,
+        b"AF" => Route::MassStatus,
+        b"AN" => Route::Positions,
+        b"BB" => Route::Collateral,
+        b"BE" => Route::User,
+        b"V" | b"x" | b"c" | b"e" | b"g" => Route::Market,
+        b"BW" => Route::ReplayCopies,
+        _ => return None,
+    })
 }

@@ -5,11 +5,10 @@
 //! is the right one. So what comes and goes with every message is the end and the beginning of the row of cells, which the
 //! processor foresees, and a line of the index.
 
-use std::collections::VecDeque;
-use std::hash::BuildHasher as _;
-
-use foldhash::fast::RandomState;
 use protocol::{ClientOrderId, OrderId};
+use std::collections::VecDeque;
+
+use super::id_hash::IdHash;
 
 /// Session and ClOrdID.
 pub(super) type Key = (u16, ClientOrderId);
@@ -25,6 +24,11 @@ impl Cell {
     fn key(&self) -> Key {
         (self.session, self.client_order_id)
     }
+
+    #[inline]
+    fn has(&self, (session, client_order_id): &Key) -> bool {
+        self.session == *session && self.client_order_id == *client_order_id
+    }
 }
 
 /// See the module's documentation.
@@ -35,17 +39,11 @@ pub(super) struct ClientIds {
     first: u32,
     /// Tag and number of a cell, or 0; linear probing from the place that the tag says. The length is a power of two.
     index: Vec<u64>,
-    /// Secret: nobody can choose ids that share a place.
-    seeds: [u64; 6],
+    hash: IdHash,
 }
 
 fn word(tag: u32, number: u32) -> u64 {
     u64::from(tag) << 32 | u64::from(number)
-}
-
-fn fold(one: u64, other: u64) -> u64 {
-    let product = u128::from(one) * u128::from(other);
-    (product >> 64) as u64 ^ product as u64
 }
 
 impl ClientIds {
@@ -55,7 +53,7 @@ impl ClientIds {
             cells: VecDeque::with_capacity(ids + 1),
             first: 0,
             index: vec![0; (ids + ids / 7 + 2).next_power_of_two()],
-            seeds: std::array::from_fn(|_| RandomState::default().hash_one(0)),
+            hash: IdHash::default(),
         }
     }
 
@@ -103,16 +101,10 @@ impl ClientIds {
         }
     }
 
-    /// Bits of the key's hash, never 0. Words of the id are joined with secret ones in pairs, and multiplied so that every
-    /// bit of the product counts: as `foldhash` does it, without its ways for other lengths.
+    /// Bits of the key's hash, never 0.
     #[inline]
     fn tag(&self, (session, client_order_id): &Key) -> u32 {
-        let (words, rest) = client_order_id.0.as_chunks::<8>();
-        let [a, b, c, d] = std::array::from_fn(|at| u64::from_le_bytes(words[at]) ^ self.seeds[at]);
-        let rest = u32::from_le_bytes(rest.try_into().expect("36 bytes are four words and a half"));
-        let last = u64::from(rest) << 16 | u64::from(*session);
-        let hash = fold(fold(a, b) ^ fold(c, d) ^ self.seeds[4], last ^ self.seeds[5]);
-        (hash >> 32) as u32 | 1
+        (self.hash.of(u64::from(*session), &client_order_id.0) >> 32) as u32 | 1
     }
 
     /// The places of the index where a tag may be, in their order.
@@ -141,7 +133,7 @@ impl ClientIds {
             if word == 0 {
                 return None;
             }
-            if (word >> 32) as u32 == tag && self.cells[self.cell_of(word)].key() == *key {
+            if (word >> 32) as u32 == tag && self.cells[self.cell_of(word)].has(key) {
                 return Some(at);
             }
         }

@@ -141,6 +141,7 @@ impl Orders {
             is_listed: self.lists.note(body.client_order_id, body.order_id, stamp),
         };
         self.by_id.insert(order.order_id, order);
+        self.live.insert(order.order_id);
         self.remember(session, order.client_order_id, order.order_id);
         Some(Report::Execution(ExecutionReport::of(order, b'0', stamp)))
     }
@@ -463,10 +464,11 @@ impl Orders {
             if self.client_ids.len() <= 2 * self.done_limit {
                 return;
             }
-            let by_id = &self.by_id;
+            let (by_id, live) = (&self.by_id, &self.live);
             self.client_ids.pass_oldest(|(_, client_order_id), order_id| {
-                let order = by_id.get(&order_id);
-                order.is_some_and(|it| !it.is_done() && it.client_order_id == *client_order_id)
+                // Nearly all have ended: their orders, which nobody has looked at for long, are left alone.
+                let order = if live.has(order_id) { by_id.get(&order_id) } else { None };
+                order.is_some_and(|it| it.client_order_id == *client_order_id)
             });
         }
     }
@@ -475,6 +477,7 @@ impl Orders {
         if order.is_listed {
             self.lists.ended(order.order_id);
         }
+        self.live.remove(order.order_id);
         self.done.push_back(order.order_id);
         // Two steps a call: what must stay is looked at again, and may be as many as there are others.
         for _ in 0..2 {

@@ -10,9 +10,11 @@ mod display;
 mod fields;
 mod fold;
 mod held;
+mod id_hash;
 mod in_sequence;
 mod list;
 mod lists;
+mod live;
 mod mass;
 mod number;
 mod refusal;
@@ -31,10 +33,12 @@ pub use accounts::Balance;
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
 use client_ids::ClientIds;
 pub(crate) use held::HeldReports;
+pub(crate) use id_hash::IdHash;
 use in_sequence::InSequence;
 pub(crate) use list::{list_id, orders_of, parse_list};
 use lists::Lists;
 pub use lists::OrderList;
+use live::Live;
 pub(crate) use mass::{cancel_for_disconnect, cancel_of_list, parse_mass_cancel, parse_mass_status};
 pub use number::Number;
 pub(crate) use refusal::Refusal;
@@ -172,6 +176,7 @@ pub struct Orders {
     session_of: HashMap<AccountId, u16, RandomState>,
     accounts: Accounts,
     by_id: HashMap<OrderId, Order, InSequence>,
+    live: Live,
     special: HashMap<OrderId, Special, InSequence>,
     /// Ended orders, oldest first.
     done: VecDeque<OrderId>,
@@ -206,6 +211,7 @@ impl Orders {
             session_of: sessions.collect(),
             accounts: Accounts::new(accounts.len()),
             by_id: HashMap::with_capacity_and_hasher(2 * done_limit, InSequence),
+            live: Live::default(),
             special: HashMap::default(),
             done: VecDeque::with_capacity(done_limit + 1),
             client_ids: ClientIds::with_capacity(2 * done_limit),

@@ -160,12 +160,13 @@ impl Orders {
 
     /// Appends all that events have said, the same bytes for the same orders.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        // Accounts and limits are configured, and stand in the checkpoint's header.
+        // Accounts and limits are configured, and stand in the checkpoint's header; who is live stands in the orders.
         let Self {
             catalog,
             session_of: _,
             accounts,
             by_id,
+            live: _,
             special,
             done,
             client_ids,
@@ -197,6 +198,7 @@ impl Orders {
         orders.catalog = Catalog::load(input)?;
         orders.accounts = Accounts::load(input)?;
         orders.by_id.extend(LiveAndDone::load(input)?);
+        orders.by_id.values().filter(|it| !it.is_done()).for_each(|it| orders.live.insert(it.order_id));
         orders.special = Specials::load(input)?;
         orders.done.extend(DoneIds::load(input)?);
         let client_ids = Ids::load(input)?;
