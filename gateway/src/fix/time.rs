@@ -1,5 +1,7 @@
 //! UTCTimestamp (FIX 4.4 volume 1, data types): `YYYYMMDD-HH:MM:SS` with an optional fraction of up to nine digits.
 
+use std::cell::Cell;
+
 use super::encode::two_digits;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -49,23 +51,74 @@ impl std::ops::Deref for UtcText {
 /// Formats `now_ns` (since the Unix epoch) as `YYYYMMDD-HH:MM:SS` with a fraction, cut, not rounded; years up to 9999.
 #[must_use]
 pub fn format_utc(now_ns: u64, precision: Precision) -> UtcText {
-    let seconds = now_ns / NS_PER_SECOND;
+    let mut bytes = *b"00000000-00:00:00.000000000";
+    bytes[..SECOND].copy_from_slice(&second_text(now_ns / NS_PER_SECOND));
+    let fraction_ns = now_ns % NS_PER_SECOND;
+    // Each pair by itself: the processor works on several at a time.
+    for (at, unit) in [(18, 10_000_000), (20, 100_000), (22, 1000), (24, 10)] {
+        bytes[at..at + 2].copy_from_slice(&two_digits(fraction_ns / unit % 100));
+    }
+    bytes[26] = b'0' + (fraction_ns % 10) as u8;
+    UtcText { bytes, length: precision.length() }
+}
+
+/// Length of a timestamp without a fraction.
+const SECOND: usize = 17;
+
+thread_local! {
+    /// The second that was written last, and the text of the one that was read last: nearly always the next is the same.
+    static WRITTEN: Cell<(u64, [u8; SECOND])> = const { Cell::new((0, *b"19700101-00:00:00")) };
+    static READ: Cell<([u8; SECOND], u64)> = const { Cell::new((*b"19700101-00:00:00", 0)) };
+}
+
+/// `YYYYMMDD-HH:MM:SS`.
+#[inline]
+fn second_text(seconds: u64) -> [u8; SECOND] {
+    let (known, text) = WRITTEN.get();
+    if known == seconds {
+        return text;
+    }
+    let text = format_second(seconds);
+    WRITTEN.set((seconds, text));
+    text
+}
+
+fn format_second(seconds: u64) -> [u8; SECOND] {
     let (year, month, day) = civil_from_days(seconds / SECONDS_PER_DAY);
     let of_day = seconds % SECONDS_PER_DAY;
-    // Each pair by itself: the processor works on several at a time.
-    let [y, c] = [year / 100, year % 100].map(|it| two_digits(it % 100));
-    let [m, d] = [month, day].map(two_digits);
-    let [hour, minute, second] = [of_day / 3600, of_day / 60 % 60, of_day % 60].map(two_digits);
-    let fraction_ns = now_ns % NS_PER_SECOND;
-    let [f1, f2, f3, f4] =
-        [fraction_ns / 10_000_000, fraction_ns / 100_000, fraction_ns / 1000, fraction_ns / 10]
-            .map(|it| two_digits(it % 100));
-    let f5 = b'0' + (fraction_ns % 10) as u8;
-    let bytes = [
-        y[0], y[1], c[0], c[1], m[0], m[1], d[0], d[1], b'-', hour[0], hour[1], b':', minute[0], minute[1],
-        b':', second[0], second[1], b'.', f1[0], f1[1], f2[0], f2[1], f3[0], f3[1], f4[0], f4[1], f5,
+    let mut text = *b"00000000-00:00:00";
+    let parts = [
+        (0, year / 100),
+        (2, year % 100),
+        (4, month),
+        (6, day),
+        (9, of_day / 3600),
+        (12, of_day / 60 % 60),
+        (15, of_day % 60),
     ];
-    UtcText { bytes, length: precision.length() }
+    for (at, value) in parts {
+        text[at..at + 2].copy_from_slice(&two_digits(value % 100));
+    }
+    text
+}
+
+/// Seconds since the Unix epoch of `YYYYMMDD-HH:MM:SS`.
+#[inline]
+fn seconds_since_epoch(text: &[u8; SECOND]) -> Option<u64> {
+    let (known, seconds) = READ.get();
+    if known == *text {
+        return Some(seconds);
+    }
+    let seconds = parse_second(text)?;
+    READ.set((*text, seconds));
+    Some(seconds)
+}
+
+fn parse_second(text: &[u8; SECOND]) -> Option<u64> {
+    let (date, time) = text.split_at(8);
+    let (dash, time) = time.split_first()?;
+    let days = days_of(date).filter(|_| *dash == b'-')?;
+    Some(days * SECONDS_PER_DAY + seconds_of(time)?)
 }
 
 /// Formats `now_ns` with milliseconds.
@@ -91,23 +144,16 @@ pub fn is_time_of_day(text: &[u8]) -> bool {
 /// A leap second (`:60`) counts as the second before it.
 #[must_use]
 pub fn parse_utc_timestamp(text: &[u8]) -> Option<u64> {
-    let (whole, fraction) = text.split_at_checked(17)?;
-    if whole[8] != b'-' {
-        return None;
-    }
-    let seconds = days_of(&whole[..8])? * SECONDS_PER_DAY + seconds_of(&whole[9..])?;
-    Some(seconds * NS_PER_SECOND + fraction_ns(fraction)?)
+    let (second, fraction) = text.split_first_chunk()?;
+    Some(seconds_since_epoch(second)? * NS_PER_SECOND + fraction_ns(fraction)?)
 }
 
 /// Whether the text is one that [`parse_utc_timestamp`] takes, without its value.
 #[inline]
 #[must_use]
 pub fn is_utc_timestamp(text: &[u8]) -> bool {
-    text.split_at_checked(17).is_some_and(|(whole, fraction)| {
-        whole[8] == b'-'
-            && date_of(&whole[..8]).is_some()
-            && seconds_of(&whole[9..]).is_some()
-            && fraction_ns(fraction).is_some()
+    text.split_first_chunk().is_some_and(|(second, fraction)| {
+        seconds_since_epoch(second).is_some() && fraction_ns(fraction).is_some()
     })
 }
 
