@@ -23,6 +23,13 @@ pub(crate) struct Slot {
 
 const EMPTY: Slot = Slot { tag: 0, ordinal: 0, group: NO_GROUP, set: NO_SET, kind: Kind::Text };
 
+impl Default for Slot {
+    /// An empty one.
+    fn default() -> Self {
+        EMPTY
+    }
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub(crate) struct Block {

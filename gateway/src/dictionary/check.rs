@@ -89,7 +89,7 @@ struct Walked<'m> {
 /// Checks the messages of one version.
 #[derive(Clone, Copy)]
 pub struct Checker {
-    session: &'static Dictionary,
+    pub(super) session: &'static Dictionary,
     application: &'static Dictionary,
 }
 
@@ -369,7 +369,7 @@ fn problem_at<'m>(reason: Reason, message: &Message<'m>, field: &Field) -> Probl
 impl Dictionary {
     /// What is wrong with the value of a field, by itself.
     #[inline]
-    fn value_reason(
+    pub(super) fn value_reason(
         &self,
         slot: Slot,
         message: &Message<'_>,

@@ -11,6 +11,7 @@ mod check;
 mod load;
 mod ours;
 mod problem;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -21,6 +22,7 @@ use crate::fix::Version;
 pub(crate) use block::{Block, Slot};
 pub use check::{Checker, Switches};
 pub use problem::{Problem, SessionRejectReason, TagRef};
+pub(crate) use shape::RememberingChecker;
 pub(crate) use value::{Kind, ValueSet};
 
 /// A field that a version defines.

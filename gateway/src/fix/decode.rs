@@ -262,8 +262,13 @@ impl<'a> Message<'a> {
 
     /// Message type (tag 35).
     #[must_use]
+    #[inline]
     pub fn message_type(&self) -> &'a [u8] {
-        self.get(tags::MSG_TYPE).unwrap_or_default()
+        // Framing lets no message through with another third field.
+        match self.fields.get(2) {
+            Some(field) if field.tag == tags::MSG_TYPE => self.value(field),
+            _ => self.get(tags::MSG_TYPE).unwrap_or_default(),
+        }
     }
 
     /// Whether a Boolean field is `Y`.

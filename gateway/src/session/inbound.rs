@@ -60,7 +60,12 @@ impl Session {
     }
 
     /// What is wrong with a message by itself, whatever its number; whether that also ends the session.
-    fn problem_of<'m>(&self, message: &Message<'m>, again: bool, now_ns: u64) -> Option<(Problem<'m>, bool)> {
+    fn problem_of<'m>(
+        &mut self,
+        message: &Message<'m>,
+        again: bool,
+        now_ns: u64,
+    ) -> Option<(Problem<'m>, bool)> {
         let missing = |tag: u32| message.get(tag).is_none();
         if let Some(tag) = [tags::SENDER_COMP_ID, tags::TARGET_COMP_ID].into_iter().find(|&tag| missing(tag))
         {
@@ -78,12 +83,11 @@ impl Session {
         self.duplicate_problem(message)
     }
 
-    fn dictionary_problem<'m>(&self, message: &Message<'m>) -> Option<Problem<'m>> {
-        let switches = &self.settings.switches;
+    fn dictionary_problem<'m>(&mut self, message: &Message<'m>) -> Option<Problem<'m>> {
         let own = message.get(tags::APPL_VER_ID).filter(|_| self.identity.version.is_fixt());
-        let Some(own) = own else { return self.checker.check(message, switches) };
+        let Some(own) = own else { return self.checker.check(message) };
         match Version::of(self.identity.version.begin_string(), Some(own)) {
-            Some(version) => Checker::new(version).check(message, switches),
+            Some(version) => Checker::new(version).check(message, &self.settings.switches),
             None => Some(Problem::at(Reason::ApplicationVersion, tags::APPL_VER_ID)),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::resend::Range;
 use super::{Phase, Session, Verdict, precision_of};
-use crate::dictionary::{Checker, TagRef};
+use crate::dictionary::{RememberingChecker, TagRef};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
 use crate::store::Store;
 
@@ -98,11 +98,11 @@ impl Session {
         }
         self.identity.version = version;
         self.identity.precision = precision_of(version, self.settings.precision);
-        self.checker = Checker::new(version);
+        self.checker = RememberingChecker::new(version, self.settings.switches);
         Ok(())
     }
 
-    fn logon_problem(&self, message: &Message<'_>, now_ns: u64, store: &Store) -> Option<Refusal> {
+    fn logon_problem(&mut self, message: &Message<'_>, now_ns: u64, store: &Store) -> Option<Refusal> {
         let refuse = |text: &str, reason| Some((text.to_owned(), reason));
         if self.is_out_of_schedule(now_ns, store) {
             return refuse("Logon outside of the session's time", "Logon outside of the session's time");
@@ -113,7 +113,7 @@ impl Session {
                 "Logon without MsgSeqNum",
             );
         }
-        if let Some(problem) = self.checker.check(message, &self.settings.switches) {
+        if let Some(problem) = self.checker.check(message) {
             let tag = match problem.tag {
                 TagRef::None => String::new(),
                 TagRef::Number(tag) => format!(" ({tag})"),

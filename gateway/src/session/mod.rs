@@ -17,7 +17,7 @@ pub(crate) use logon::has_good_time;
 pub use schedule::Schedule;
 
 use crate::config::GatewayLimits;
-use crate::dictionary::{Checker, Switches};
+use crate::dictionary::{RememberingChecker, Switches};
 use crate::fix::{FieldIndex, Precision, Version};
 use crate::store::Store;
 
@@ -123,7 +123,7 @@ pub struct Session {
     index: usize,
     identity: Identity,
     settings: SessionSettings,
-    checker: Checker,
+    checker: RememberingChecker,
     logout_timeout_ns: u64,
     heartbeat_limit_s: u64,
     queue_limit: usize,
@@ -172,7 +172,7 @@ impl Session {
                 last_processed: None,
             },
             settings: settings.clone(),
-            checker: Checker::new(version),
+            checker: RememberingChecker::new(version, settings.switches),
             logout_timeout_ns: limits.logout_timeout_ns,
             heartbeat_limit_s: limits.heartbeat_seconds,
             queue_limit: limits.queued_messages,
