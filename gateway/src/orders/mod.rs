@@ -214,7 +214,8 @@ impl Orders {
             live: Live::default(),
             special: HashMap::default(),
             done: VecDeque::with_capacity(done_limit + 1),
-            client_ids: ClientIds::with_capacity(2 * done_limit),
+            // Twice the limit, and twice the live orders: a quarter of the limit of these is many.
+            client_ids: ClientIds::with_capacity(2 * done_limit + done_limit / 2),
             trades: VecDeque::new(),
             mass_cancels: Vec::new(),
             lists: Lists::default(),
