@@ -1,6 +1,8 @@
 //! One configured user: its session, and what it has asked for that is not answered yet.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 
 use machine::Record;
 use protocol::{
@@ -13,7 +15,7 @@ use super::disconnect::CancelOnDisconnect;
 use super::order_list::ListCancel;
 use super::order_status::MassAnswer;
 use crate::access::Throttle;
-use crate::orders::{Asked, Extra, IdHash, Request, Sent};
+use crate::orders::{Asked, Extra, Hashed, IdHash, Request, Sent};
 use crate::session::Session;
 
 pub(super) struct Client {
@@ -22,7 +24,10 @@ pub(super) struct Client {
     /// Commands sent whose events have not come yet, oldest first.
     in_flight: VecDeque<Sent>,
     /// How many of them, and of those that are parked, carry a ClOrdID.
-    client_ids: HashMap<ClientOrderId, u32, IdHash>,
+    /// By the hash of the id alone, which has secret seeds: of thousands of ids one in 2^50 would be taken for another. Whole ids
+    /// would be looked up in memory that is far away when much is in flight.
+    client_ids: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    id_hash: IdHash,
     /// Cancels and replaces whose order is in flight itself, oldest first.
     parked: VecDeque<Request>,
     /// Whether something has come since the parked ones were looked at last that may let them go on.
@@ -55,6 +60,7 @@ impl Client {
             link: None,
             in_flight: VecDeque::new(),
             client_ids: HashMap::default(),
+            id_hash: IdHash::default(),
             parked: VecDeque::new(),
             may_release: false,
             outstanding: VecDeque::new(),
@@ -93,7 +99,7 @@ impl Client {
 
     /// Whether a request with this ClOrdID waits, sent or parked.
     pub(super) fn is_waiting(&self, client_order_id: ClientOrderId) -> bool {
-        self.client_ids.contains_key(&client_order_id)
+        self.client_ids.contains_key(&self.id_hash.of(0, &client_order_id.0))
     }
 
     /// How many requests wait for their order's acknowledgement.
@@ -127,16 +133,16 @@ impl Client {
 
     fn count_ids(&mut self, ids: impl Iterator<Item = ClientOrderId>) {
         for id in ids {
-            *self.client_ids.entry(id).or_insert(0) += 1;
+            *self.client_ids.entry(self.id_hash.of(0, &id.0)).or_insert(0) += 1;
         }
     }
 
     fn uncount_ids(&mut self, ids: impl Iterator<Item = ClientOrderId>) {
         for id in ids {
-            if let Some(count) = self.client_ids.get_mut(&id) {
-                *count -= 1;
-                if *count == 0 {
-                    self.client_ids.remove(&id);
+            if let Entry::Occupied(mut count) = self.client_ids.entry(self.id_hash.of(0, &id.0)) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
                 }
             }
         }

@@ -4,13 +4,12 @@
 //! seeds in pairs and multiplied, and both halves of the product count. That is what `foldhash` does, which is here for all other
 //! keys; its ways for other lengths than the one that all ids have are what this goes without.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher as _, Hasher};
 
 use foldhash::fast::RandomState;
 use protocol::ClientOrderId;
 
-/// For maps whose keys are [`ClientOrderId`]s.
-#[derive(Clone)]
+/// The seeds.
 pub(crate) struct IdHash {
     seeds: [u64; 6],
 }
@@ -30,7 +29,7 @@ fn fold(one: u64, other: u64) -> u64 {
 impl IdHash {
     /// The hash of an id together with a small number.
     #[inline]
-    pub(super) fn of(&self, number: u64, id: &[u8; ClientOrderId::MAX_LENGTH]) -> u64 {
+    pub(crate) fn of(&self, number: u64, id: &[u8; ClientOrderId::MAX_LENGTH]) -> u64 {
         let (words, rest) = id.as_chunks::<8>();
         let [a, b, c, d] = std::array::from_fn(|at| u64::from_le_bytes(words[at]) ^ self.seeds[at]);
         let rest = u32::from_le_bytes(rest.try_into().expect("36 bytes are four words and a half"));
@@ -39,36 +38,24 @@ impl IdHash {
     }
 }
 
-impl BuildHasher for IdHash {
-    type Hasher = Building;
+/// For maps whose keys are hashes already.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hashed(u64);
 
-    #[inline]
-    fn build_hasher(&self) -> Building {
-        Building { hash: self.clone(), value: 0 }
-    }
-}
-
-/// See [`IdHash`].
-pub(crate) struct Building {
-    hash: IdHash,
-    value: u64,
-}
-
-impl Hasher for Building {
+impl Hasher for Hashed {
     #[inline]
     fn finish(&self) -> u64 {
-        self.value
+        self.0
     }
 
     #[inline]
-    fn write(&mut self, bytes: &[u8]) {
-        let id = bytes.try_into().expect("only ids are hashed, as one piece");
-        self.value = self.hash.of(0, id);
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 
-    /// The length, which is always the same.
-    #[inline]
-    fn write_usize(&mut self, _length: usize) {}
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("a hash is one number");
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +72,6 @@ mod tests {
                 let mut id = [0; 36];
                 id[at] = byte;
                 assert!(seen.insert(hash.of(0, &id)), "{at} {byte}");
-                assert_eq!(hash.hash_one(ClientOrderId(id)), hash.of(0, &id));
             }
         }
         assert_ne!(IdHash::default().of(0, &[0; 36]), hash.of(0, &[0; 36]));

@@ -33,7 +33,7 @@ pub use accounts::Balance;
 pub use catalog::{Asset, Catalog, ConversionError, Instrument};
 use client_ids::ClientIds;
 pub(crate) use held::HeldReports;
-pub(crate) use id_hash::IdHash;
+pub(crate) use id_hash::{Hashed, IdHash};
 use in_sequence::InSequence;
 pub(crate) use list::{list_id, orders_of, parse_list};
 use lists::Lists;
