@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use gateway::dictionary::{Checker, Switches};
+use gateway::dictionary::{Checker, RememberingChecker, Switches};
 use gateway::fix::{FieldIndex, Frame, MessageWriter, Version, find_frame, format_utc_millis, tags};
 
 /// A NewOrderSingle of 173 bytes.
@@ -53,6 +53,15 @@ fn decode(criterion: &mut Criterion) {
                 assert_eq!(find_frame(bytes, 8192), Frame::Complete(bytes.len()));
                 let message = index.parse(bytes).expect("a message");
                 assert!(checker.check(&message, &switches).is_none());
+            });
+        });
+        let mut remembering = RememberingChecker::new(version, switches);
+        criterion.bench_function(&format!("decode and check order again {}", version.name()), |bencher| {
+            bencher.iter(|| {
+                let bytes = black_box(bytes.as_slice());
+                assert_eq!(find_frame(bytes, 8192), Frame::Complete(bytes.len()));
+                let message = index.parse(bytes).expect("a message");
+                assert!(remembering.check(&message).is_none());
             });
         });
     }

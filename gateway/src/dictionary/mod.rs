@@ -22,7 +22,7 @@ use crate::fix::Version;
 pub(crate) use block::{Block, Slot};
 pub use check::{Checker, Switches};
 pub use problem::{Problem, SessionRejectReason, TagRef};
-pub(crate) use shape::RememberingChecker;
+pub use shape::RememberingChecker;
 pub(crate) use value::{Kind, ValueSet};
 
 /// A field that a version defines.

@@ -40,8 +40,8 @@ struct Shape {
     fields: Vec<Known>,
 }
 
-/// A [`Checker`] that remembers shapes. It finds what that finds.
-pub(crate) struct RememberingChecker {
+/// A [`Checker`] that remembers the shapes of a session's messages: their tags in their order. It finds what that finds.
+pub struct RememberingChecker {
     checker: Checker,
     switches: Switches,
     shapes: [Shape; SHAPES],
@@ -49,13 +49,14 @@ pub(crate) struct RememberingChecker {
 
 impl RememberingChecker {
     /// For messages of a session whose application version is `version`.
-    pub(crate) fn new(version: Version, switches: Switches) -> Self {
+    #[must_use]
+    pub fn new(version: Version, switches: Switches) -> Self {
         Self { checker: Checker::new(version), switches, shapes: std::array::from_fn(|_| Shape::default()) }
     }
 
     /// See [`Checker::check`].
     #[inline]
-    pub(crate) fn check<'m>(&mut self, message: &Message<'m>) -> Option<Problem<'m>> {
+    pub fn check<'m>(&mut self, message: &Message<'m>) -> Option<Problem<'m>> {
         let &[message_type] = message.message_type() else {
             return self.checker.check(message, &self.switches);
         };
