@@ -262,6 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_not_taken_for_the_one_before() {
+        let known = b"20240228-12:34:56";
+        for at in 0..SECOND {
+            for byte in *b"0139x" {
+                let mut other = *known;
+                other[at] = byte;
+                for text in [known, &other] {
+                    assert_eq!(seconds_since_epoch(text), parse_second(text), "{}", text.escape_ascii());
+                }
+            }
+        }
+        for seconds in [0, 1, 59, 60, 3600, 86_399, 86_400, 951_827_696] {
+            assert_eq!([seconds, seconds + 1].map(second_text), [seconds, seconds + 1].map(format_second));
+        }
+    }
+
+    #[test]
     fn refuses_what_is_no_timestamp() {
         let bad: [&[u8]; 12] = [
             b"",
