@@ -6,6 +6,8 @@
 //! have ended before as the gateway remembers, and 16,384 rest. There is no socket, ring or engine: commands are copied aside
 //! as into a ring, events are made from them between the measurements. The store is a real file.
 //!
+//! In the binary big tables lie on huge pages; `GLIBC_TUNABLES=glibc.malloc.hugetlb=1` puts them there for a benchmark, too.
+//!
 //! With `RIALTO_CYCLES=n` in the environment it runs n duty cycles and no more: for counting instructions.
 
 #[path = "../tests/support/pair.rs"]
@@ -24,10 +26,6 @@ use protocol::{
     OrderId,
 };
 use zerocopy::FromBytes;
-
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: pages::HugePages = pages::HugePages;
 
 const SESSIONS: usize = 8;
 /// Orders of all sessions that rest.
