@@ -28,6 +28,7 @@ mod client_index;
 mod entry;
 mod exchange;
 mod fees;
+mod id_words;
 mod instrument;
 mod limits;
 mod lists;

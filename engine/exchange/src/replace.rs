@@ -10,6 +10,7 @@ use protocol::{
 };
 
 use crate::checks::{Judged, joins, takes};
+use crate::client_index::NO_CLIENT_ID;
 use crate::exchange::{Exchange, place};
 use crate::instrument::Instrument;
 use crate::makers::is_within;
@@ -553,10 +554,13 @@ impl<B: Book> Exchange<B> {
         command: &ReplaceOrder,
     ) -> Result<Option<u32>, RejectReason> {
         let id = &command.client_order_id;
-        if id.is_none() || self.clients.has_id(order.client_index, order.order_id.slot(), id) {
+        let hash = self.clients.hash(order.account, id);
+        // Nearly all that agree in the hash are the same: what the order has need not be looked at where they do not.
+        let may_be_same = hash == order.client_index;
+        if hash == NO_CLIENT_ID || (may_be_same && self.clients.has_id(order.order_id.slot(), id)) {
             return Ok(None);
         }
-        let hash = self.clients.hash(order.account, id);
+        self.clients.prefetch_place(order.order_id.slot());
         if self.clients.is_used(&self.table, hash, order.account, id) {
             return Err(RejectReason::DuplicateClientOrderId);
         }
@@ -569,8 +573,7 @@ impl<B: Book> Exchange<B> {
         let Some(client_index) = change.new_id else { return };
         let Order { order_id, account, .. } = change.order;
         let slot = order_id.slot();
-        self.clients.end(change.order.client_index, slot, account);
-        self.clients.insert(client_index, slot, account, id);
+        self.clients.rename(change.order.client_index, client_index, slot, account, id);
         self.table.get_mut(slot).expect("a live order is in the table").client_index = client_index;
     }
 }

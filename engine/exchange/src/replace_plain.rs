@@ -37,12 +37,15 @@ pub(crate) fn replace<B: Book>(
 
     let mut order = order;
     let slot = order.order_id.slot();
-    if let Some(client_index) = new_id {
-        exchange.clients.end(order.client_index, slot, order.account);
-        exchange.clients.insert(client_index, slot, order.account, &command.client_order_id);
+    let client_order_id = if let Some(client_index) = new_id {
+        let id = &command.client_order_id;
+        exchange.clients.rename(order.client_index, client_index, slot, order.account, id);
         exchange.table.get_mut(slot).expect("a live order is in the table").client_index = client_index;
         order.client_index = client_index;
-    }
+        *id
+    } else {
+        exchange.clients.id(order.client_index, slot)
+    };
     let kept = command.price_ticks == order.price_ticks && leaves_lots < order.leaves_lots;
     events.push(&OrderReplaced {
         order_id: order.order_id,
@@ -52,7 +55,7 @@ pub(crate) fn replace<B: Book>(
         hold_minor,
         account: order.account,
         instrument: order.instrument,
-        client_order_id: exchange.clients.id(order.client_index, slot),
+        client_order_id,
         side: order.side,
         kept_priority: u8::from(kept),
         reserved: [0; 2],
