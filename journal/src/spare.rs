@@ -16,11 +16,11 @@ pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Zeros are synced after this many bytes: few enough that the writer's own sync, which may have to wait for this one,
 /// does not wait long.
-const SYNC_BYTES: u64 = 1 << 20;
+const SYNC_BYTES: u64 = 64 << 10;
 
 /// The helper leaves the disk to the writer for so long after each sync of zeros: 16 MiB a second at most. A writer that is
 /// faster gets a spare that is zeroed in part; at full speed a second stream of zeros costs more than it saves.
-const ZERO_PAUSE: Duration = Duration::from_millis(64);
+const ZERO_PAUSE: Duration = Duration::from_millis(4);
 
 /// The spare is this far ahead of twice what the current segment holds, so that it is done when that is half full, and
 /// no faster than need be.
