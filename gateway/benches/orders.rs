@@ -292,6 +292,9 @@ fn print(name: &str, mut cycles_ns: Vec<u64>, messages: u64) {
     println!("{name:40} {tenth:>8} {middle:>8} {mean:>8}");
 }
 
+/// A part of what a cycle took.
+type Part = fn(&Taken) -> Duration;
+
 fn main() {
     if let Some(cycles) = std::env::var("RIALTO_CYCLES").ok().and_then(|it| it.parse::<u64>().ok()) {
         let mut venue = Venue::new(SESSIONS, 4, 2 * RESTING);
@@ -306,7 +309,7 @@ fn main() {
         let before = venue.gateway.counters();
         let cycles = 400_000 / venue.messages().max(20);
         let taken: Vec<Taken> = (0..cycles).map(|_| venue.cycle()).collect();
-        let parts: [(&str, fn(&Taken) -> Duration); 3] = [
+        let parts: [(&str, Part); 3] = [
             ("bytes to commands", |taken| taken.requests),
             ("events to reports", |taken| taken.reports),
             ("both", |taken| taken.requests + taken.reports),
