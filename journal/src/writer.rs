@@ -149,11 +149,7 @@ impl StreamWriter {
     /// # Errors
     /// A full disk, what the system says, or a batch that breaks these rules; the writer is stopped after any.
     pub fn append(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
-        self.guarded(|writer| {
-            writer.gather(records, durable_sequence)?;
-            writer.announce();
-            Ok(())
-        })
+        self.guarded(|writer| writer.gather(records, durable_sequence))
     }
 
     /// Writes what is gathered to the system, which keeps it when this process dies. Safe against loss of power only
@@ -162,11 +158,7 @@ impl StreamWriter {
     /// # Errors
     /// As for [`StreamWriter::append`].
     pub fn flush(&mut self) -> Result<(), JournalError> {
-        self.guarded(|writer| {
-            writer.write_frame()?;
-            writer.announce();
-            Ok(())
-        })
+        self.guarded(Self::write_frame)
     }
 
     /// [`StreamWriter::append`] and [`StreamWriter::flush`].
@@ -176,9 +168,7 @@ impl StreamWriter {
     pub fn write_batch(&mut self, records: &[u8], durable_sequence: u64) -> Result<(), JournalError> {
         self.guarded(|writer| {
             writer.gather(records, durable_sequence)?;
-            writer.write_frame()?;
-            writer.announce();
-            Ok(())
+            writer.write_frame()
         })
     }
 
@@ -269,7 +259,7 @@ impl StreamWriter {
         &self.folder
     }
 
-    /// Runs a step; the first error, here or of a sync, stops the writer for good.
+    /// Runs a step, and shows the syncer what it has written; the first error, here or of a sync, stops the writer for good.
     pub(crate) fn guarded<T>(
         &mut self,
         step: impl FnOnce(&mut Self) -> Result<T, JournalError>,
@@ -278,8 +268,9 @@ impl StreamWriter {
             return Err(JournalError::Stopped { folder: self.folder.clone() });
         }
         let result = step(self);
-        if result.is_err() {
-            self.syncer.stop();
+        match result {
+            Ok(_) => self.announce(),
+            Err(_) => self.syncer.stop(),
         }
         result
     }
