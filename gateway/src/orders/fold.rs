@@ -467,7 +467,7 @@ impl Orders {
             let (by_id, live) = (&self.by_id, &self.live);
             self.client_ids.pass_oldest(|(_, client_order_id), order_id| {
                 // Nearly all have ended: their orders, which nobody has looked at for long, are left alone.
-                let order = if live.has(order_id) { by_id.get(&order_id) } else { None };
+                let order = if live.contains(&order_id) { by_id.get(&order_id) } else { None };
                 order.is_some_and(|it| it.client_order_id == *client_order_id)
             });
         }
@@ -477,7 +477,7 @@ impl Orders {
         if order.is_listed {
             self.lists.ended(order.order_id);
         }
-        self.live.remove(order.order_id);
+        self.live.remove(&order.order_id);
         self.done.push_back(order.order_id);
         // Two steps a call: what must stay is looked at again, and may be as many as there are others.
         for _ in 0..2 {

@@ -43,3 +43,33 @@ impl Hasher for Place {
         unreachable!("order ids are hashed as one number");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn an_order_is_live_until_it_ends_whoever_else_has_its_slot() {
+        let mut live = HashSet::<OrderId, InSequence>::default();
+        let [first, second, far] = [OrderId::new(1, 0), OrderId::new(2, 0), OrderId::new(3, 1000)];
+        assert!(!live.contains(&OrderId::NONE) && !live.contains(&first));
+        live.insert(first);
+        live.insert(far);
+        live.insert(second);
+        assert!(
+            live.contains(&first)
+                && live.contains(&second)
+                && live.contains(&far)
+                && !live.contains(&OrderId::new(4, 1000))
+        );
+        live.remove(&first);
+        live.remove(&first);
+        assert!(
+            !live.contains(&first)
+                && live.contains(&second)
+                && live.contains(&far)
+                && !live.contains(&OrderId::NONE)
+        );
+    }
+}

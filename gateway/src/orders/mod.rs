@@ -14,7 +14,6 @@ mod id_hash;
 mod in_sequence;
 mod list;
 mod lists;
-mod live;
 mod mass;
 mod number;
 mod refusal;
@@ -26,7 +25,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use accounts::Accounts;
 pub use accounts::Balance;
@@ -38,7 +37,6 @@ use in_sequence::InSequence;
 pub(crate) use list::{list_id, orders_of, parse_list};
 use lists::Lists;
 pub use lists::OrderList;
-use live::Live;
 pub(crate) use mass::{cancel_for_disconnect, cancel_of_list, parse_mass_cancel, parse_mass_status};
 pub use number::Number;
 pub(crate) use refusal::Refusal;
@@ -176,7 +174,8 @@ pub struct Orders {
     session_of: HashMap<AccountId, u16, RandomState>,
     accounts: Accounts,
     by_id: HashMap<OrderId, Order, InSequence>,
-    live: Live,
+    /// Orders that have begun and not ended: a small table, and in use.
+    live: HashSet<OrderId, InSequence>,
     special: HashMap<OrderId, Special, InSequence>,
     /// Ended orders, oldest first.
     done: VecDeque<OrderId>,
@@ -211,7 +210,7 @@ impl Orders {
             session_of: sessions.collect(),
             accounts: Accounts::new(accounts.len()),
             by_id: HashMap::with_capacity_and_hasher(2 * done_limit, InSequence),
-            live: Live::default(),
+            live: HashSet::default(),
             special: HashMap::default(),
             done: VecDeque::with_capacity(done_limit + 1),
             // Twice the limit, and twice the live orders: a quarter of the limit of these is many.
@@ -253,7 +252,9 @@ impl Orders {
     /// The live orders of a session that fit: oldest first.
     #[must_use]
     pub fn live(&self, session: u16, fits: impl Fn(&Order) -> bool) -> Vec<OrderId> {
-        let orders = self.by_id.values().filter(|it| it.session == session && !it.is_done() && fits(it));
+        let orders = self.live.iter().filter_map(|order_id| self.by_id.get(order_id));
+        let orders =
+            orders.inspect(|it| debug_assert!(!it.is_done())).filter(|it| it.session == session && fits(it));
         let mut ids: Vec<OrderId> = orders.map(|it| it.order_id).collect();
         ids.sort_unstable();
         ids

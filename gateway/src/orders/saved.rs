@@ -198,7 +198,7 @@ impl Orders {
         orders.catalog = Catalog::load(input)?;
         orders.accounts = Accounts::load(input)?;
         orders.by_id.extend(LiveAndDone::load(input)?);
-        orders.by_id.values().filter(|it| !it.is_done()).for_each(|it| orders.live.insert(it.order_id));
+        orders.live.extend(orders.by_id.values().filter(|it| !it.is_done()).map(|it| it.order_id));
         orders.special = Specials::load(input)?;
         orders.done.extend(DoneIds::load(input)?);
         let client_ids = Ids::load(input)?;
