@@ -130,6 +130,9 @@ impl<B: Book> Exchange<B> {
                 aim.side = order.side;
                 aim.left_ticks = order.price_ticks;
                 aim.position = Some(position_of(order));
+                if order.client_index != NO_CLIENT_ID {
+                    self.clients.prefetch_place(aim.order_id.slot());
+                }
             }
             None => aim.position = self.positions.find(aim.account, aim.instrument),
         }

@@ -203,16 +203,21 @@ impl ClientIndex {
         self.cells[at as usize] = Cell { account, id: *id, hash, place };
     }
 
-    /// Asks for where an id would be found.
+    /// Asks for where an id would be found, and where it would be entered.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u32) {
-        prefetch(&self.words[self.home(hash)]);
+        let home = self.home(hash);
+        prefetch(&self.words[home]);
+        prefetch(&self.places[home * STRIDE]);
     }
 
-    /// Asks for where a slot's id would be.
+    /// Asks for where a slot's id would be: half of the cells lie on two lines.
     #[inline]
     pub(crate) fn prefetch_cell(&self, slot: u32) {
-        self.cells.get(slot as usize).into_iter().for_each(prefetch);
+        if let Some(cell) = self.cells.get(slot as usize) {
+            prefetch(&cell.account);
+            prefetch(&cell.place);
+        }
     }
 
     /// Asks for the place of a slot's id, which is written when the order gets another one.
