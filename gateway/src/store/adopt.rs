@@ -37,7 +37,7 @@ impl Store {
                 self.read_entry(&stored, &mut bytes)?;
                 let offset = self.end();
                 entry::push_moved(&mut self.pending, &bytes, index as u16);
-                self.keep(index, stored.number, (offset, bytes.len()), 0);
+                self.keep(index, stored.number, (offset, bytes.len()), None);
                 if kept.binary_search(&stored.number).is_ok() {
                     self.bound_kept(index);
                 }

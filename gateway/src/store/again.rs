@@ -56,7 +56,7 @@ impl Store {
         if stored.length == 0 {
             return Ok(Again::Lost(stored.number));
         }
-        if let Some(found) = self.recent.get(stored.recent, session as u16, stored.number) {
+        if let Some(found) = stored.recent.and_then(|it| self.recent.get(it, session as u16, stored.number)) {
             message.clear();
             message.extend_from_slice(found);
             return Ok(Again::Kept(stored.number));
@@ -96,7 +96,8 @@ impl Store {
         }
         let asked = messages.range(at..).take(ASK_MESSAGES).take_while(|stored| stored.number <= last);
         for stored in asked.filter(|stored| stored.length > 0) {
-            let in_memory = self.recent.get(stored.recent, session as u16, stored.number).is_some();
+            let in_memory =
+                stored.recent.is_some_and(|it| self.recent.get(it, session as u16, stored.number).is_some());
             let place = (stored.offset - start.offset) as usize;
             let Some(bytes) = self.window.get(place..place + stored.length as usize) else { break };
             if in_memory {

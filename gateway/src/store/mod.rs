@@ -137,8 +137,8 @@ struct Stored {
     offset: u64,
     /// Bytes of its entry; 0 if it has been forgotten.
     length: u32,
-    /// Where in the ring of the newest reports it may be.
-    recent: Place,
+    /// Where in the ring of the newest reports it may be, if it was put there.
+    recent: Option<Place>,
 }
 
 /// What is stored of one session.
@@ -344,7 +344,7 @@ impl Store {
         match entry.kind {
             EntryKind::Message | EntryKind::Report | EntryKind::Answer => {
                 let place = (entry.offset, entry.bytes.len());
-                self.keep(index, entry.number, place, 0);
+                self.keep(index, entry.number, place, None);
                 if entry.is_kept() {
                     self.bound_kept(index);
                 }
@@ -360,7 +360,7 @@ impl Store {
     }
 
     /// A message of a session has an entry at this offset and of this length.
-    fn keep(&mut self, session: usize, number: u64, (offset, length): (u64, usize), recent: Place) {
+    fn keep(&mut self, session: usize, number: u64, (offset, length): (u64, usize), recent: Option<Place>) {
         let state = &mut self.sessions[session];
         state.messages.push_back(Stored { number, offset, length: length as u32, recent });
         state.next_out = number + 1;
@@ -472,7 +472,7 @@ impl Store {
     pub fn application(&mut self, session: usize, number: u64, message: &[u8]) {
         let offset = self.end();
         push_text(&mut self.pending, EntryKind::Message, session as u16, number, message);
-        self.keep(session, number, (offset, (self.end() - offset) as usize), 0);
+        self.keep(session, number, (offset, (self.end() - offset) as usize), None);
         self.bound_kept(session);
     }
 
@@ -488,7 +488,7 @@ impl Store {
         if self.rebuilder.is_none() {
             let offset = self.end();
             push_report_bytes(&mut self.pending, session as u16, number, message);
-            return self.keep(session, number, (offset, (self.end() - offset) as usize), 0);
+            return self.keep(session, number, (offset, (self.end() - offset) as usize), None);
         }
         self.asked.clear();
         if let Some(asked) = asked {

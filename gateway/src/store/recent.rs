@@ -1,18 +1,20 @@
 //! The newest reports as they were sent, in memory: most resends ask for no others, and the event journal may not have
 //! the newest events yet.
 
+use std::num::NonZeroU32;
+
 /// Bytes before a message: session, length, MsgSeqNum.
 const HEAD: usize = 14;
 
 /// A ring of bytes; the oldest messages are overwritten. Allocates once.
 pub(super) struct Recent {
     bytes: Vec<u8>,
-    /// Bytes ever used, those skipped at the ring's end included.
+    /// Bytes ever used, those skipped at the ring's end or as no place included.
     total: u64,
 }
 
-/// Where a message was put: the low bits of the ring's count of bytes.
-pub(super) type Place = u32;
+/// Where a message was put: the low bits of the ring's count of bytes, of which 0 is no place.
+pub(super) type Place = NonZeroU32;
 
 impl Recent {
     pub(super) fn new(capacity_bytes: usize) -> Self {
@@ -20,20 +22,25 @@ impl Recent {
         Self { bytes: vec![0; capacity_bytes.min(1 << 30)], total: 0 }
     }
 
-    /// Keeps a message, if it is not longer than the whole ring.
+    /// Keeps a message, if it is not longer than the whole ring, and says where.
     #[inline]
-    pub(super) fn put(&mut self, session: u16, number: u64, message: &[u8]) -> Place {
+    pub(super) fn put(&mut self, session: u16, number: u64, message: &[u8]) -> Option<Place> {
         let length = HEAD + message.len();
-        if length > self.bytes.len() {
-            return self.total as Place;
-        }
         let capacity = self.bytes.len();
+        // One byte more than there must be: a place may be skipped because it is none.
+        if length >= capacity {
+            return None;
+        }
         let mut at = (self.total % capacity as u64) as usize;
-        if at + length > capacity {
+        if at + length >= capacity {
             self.total += (capacity - at) as u64;
             at = 0;
         }
-        let place = self.total as Place;
+        if self.total as u32 == 0 {
+            self.total += 1;
+            at += 1;
+        }
+        let place = Place::new(self.total as u32);
         let target = &mut self.bytes[at..at + length];
         target[..2].copy_from_slice(&session.to_le_bytes());
         target[2..6].copy_from_slice(&(message.len() as u32).to_le_bytes());
@@ -46,7 +53,7 @@ impl Recent {
     /// The message that was put there, if it has not been overwritten.
     pub(super) fn get(&self, place: Place, session: u16, number: u64) -> Option<&[u8]> {
         let capacity = self.bytes.len();
-        let back = u64::from((self.total as Place).wrapping_sub(place));
+        let back = u64::from((self.total as u32).wrapping_sub(place.get()));
         if back > capacity as u64 || back > self.total || back < HEAD as u64 {
             return None;
         }
@@ -68,7 +75,7 @@ mod tests {
         let text = |number: u64| format!("message {number} {}", "x".repeat(number as usize % 90));
         let mut places = Vec::new();
         for number in 0..500 {
-            places.push(recent.put(number as u16 % 3, number, text(number).as_bytes()));
+            places.push(recent.put(number as u16 % 3, number, text(number).as_bytes()).unwrap());
             let mut kept = 0;
             for (old, &place) in places.iter().enumerate() {
                 let old = old as u64;
@@ -82,8 +89,25 @@ mod tests {
             }
             assert!(kept >= 5.min(number as usize + 1), "{number}: {kept}");
         }
-        let long = recent.put(0, 500, &[b'y'; 1000]);
-        assert_eq!(recent.get(long, 0, 500), None);
-        assert_eq!(Recent::new(0).get(0, 0, 0), None);
+        assert_eq!(recent.put(0, 500, &[b'y'; 1000]), None);
+        assert_eq!(Recent::new(0).put(0, 0, b""), None);
+        assert_eq!(Recent::new(0).get(places[0], 0, 0), None);
+    }
+
+    /// What was not put into the ring had the place of what was put there first, and was taken for it where both had the
+    /// same session and number: a reset had come between them.
+    #[test]
+    fn no_message_has_the_place_of_those_that_were_never_put_there() {
+        for total in [0, (1 << 32) - 30, (1 << 32) - 1, 1 << 32, (1 << 32) + 999] {
+            for length in [0, 20, 984, 985] {
+                let mut recent = Recent { total, ..Recent::new(1000) };
+                let places: Vec<Place> =
+                    (0..3).map(|number| recent.put(7, number, &vec![b'x'; length]).unwrap()).collect();
+                assert_eq!(recent.get(places[2], 7, 2), Some(&vec![b'x'; length][..]), "{total} {length}");
+                let kept = (0..3).filter(|&it| recent.get(places[it], 7, it as u64).is_some()).count();
+                assert_eq!(kept, if length < 100 { 3 } else { 1 }, "{total} {length}");
+            }
+            assert_eq!(Recent { total, ..Recent::new(1000) }.put(7, 1, &[b'x'; 986]), None);
+        }
     }
 }

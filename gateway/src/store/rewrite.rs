@@ -198,7 +198,7 @@ impl Rewrite {
             }
             let moved = &mut sessions[usize::from(entry.session)];
             let (offset, bytes) = (*length + out.len() as u64, entry.bytes.len() as u32);
-            moved.messages.push_back(Stored { number: entry.number, offset, length: bytes, recent: 0 });
+            moved.messages.push_back(Stored { number: entry.number, offset, length: bytes, recent: None });
             if entry.is_kept() {
                 moved.kept.push(entry.number);
             }

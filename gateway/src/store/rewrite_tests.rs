@@ -53,6 +53,15 @@ fn told(store: &mut Store) -> Told {
     Told { applied: store.applied(), numbers: numbers.collect(), messages }
 }
 
+/// The same, but for what is older than all that the `other` store has. A session keeps so many of its newest messages; those that are
+/// forgotten because of their bytes count among them, but not any more once the file has been rewritten without them.
+fn told_beside(store: &mut Store, other: &Store) -> Told {
+    let mut told = told(store);
+    let oldest = |session: usize| other.sessions[session].messages.front().map_or(0, |it| it.number);
+    told.messages.retain(|&(session, number, _)| number >= oldest(session));
+    told
+}
+
 /// What a process would find that begins after this one was killed now. `store` must have committed all.
 fn check_killed(directory: &TempDir, store: &mut Store, limits: StoreLimits, names: &[&str]) {
     let copy = tempfile::tempdir().unwrap();
@@ -61,7 +70,7 @@ fn check_killed(directory: &TempDir, store: &mut Store, limits: StoreLimits, nam
         std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
     }
     let mut found = open_with(&copy, names, limits).unwrap();
-    assert_eq!(told(&mut found), told(store));
+    assert_eq!(told_beside(&mut found, store), told(store));
     assert_eq!(std::fs::read_dir(copy.path()).unwrap().count(), 1, "what was left behind is removed");
 }
 
@@ -127,7 +136,8 @@ fn a_store_that_is_rewritten_step_by_step_tells_the_same_at_every_step() {
         assert!(store.file_bytes() <= plain.file_bytes());
     }
     drop(store);
-    assert_eq!(told(&mut open_with(&directory, &names, limits).unwrap()), told(&mut plain));
+    let mut found = open_with(&directory, &names, limits).unwrap();
+    assert_eq!(told_beside(&mut found, &plain), told(&mut plain));
 }
 
 /// Reports that are in memory stay there: their events may not be in the journal yet.

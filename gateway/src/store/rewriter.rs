@@ -289,8 +289,9 @@ impl SessionState {
     /// Takes over which of the messages before `tail` are in memory: the newest.
     fn keep_recent(&self, messages: &mut VecDeque<Stored>, tail: usize, (recent, index): (&Recent, u16)) {
         let mut at = messages.len();
-        for known in self.messages.range(..tail).rev().filter(|it| it.recent != 0) {
-            if recent.get(known.recent, index, known.number).is_none() {
+        for known in self.messages.range(..tail).rev() {
+            let Some(place) = known.recent else { continue };
+            if recent.get(place, index, known.number).is_none() {
                 return;
             }
             while at > 0 && messages[at - 1].number > known.number {

@@ -157,6 +157,19 @@ fn the_newest_reports_are_answered_from_memory() {
     assert_eq!(read(&mut store, 0, 20), Some((20, b"20".to_vec())), "made again by the next process");
 }
 
+/// A message with bytes of its own counted as lying at the beginning of the ring of reports. Where the first report there had its number,
+/// before a reset, that was sent again in its place.
+#[test]
+fn a_report_from_before_a_reset_is_not_sent_for_a_message_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open_with(&directory, &["A"], StoreLimits { recent_bytes: 1 << 16, ..LIMITS }).unwrap();
+    store.report(0, 1, &sent(40), None, b"a report");
+    assert_eq!(read(&mut store, 0, 1), Some((1, b"a report".to_vec())));
+    store.reset(0);
+    store.application(0, 1, b"another message");
+    assert_eq!(read(&mut store, 0, 1), Some((1, b"another message".to_vec())));
+}
+
 #[test]
 fn without_a_journal_to_read_all_bytes_are_kept() {
     let directory = tempfile::tempdir().unwrap();
