@@ -19,7 +19,10 @@ const LISTENER: Token = Token(0);
 const TLS_LISTENER: Token = Token(usize::MAX - 1);
 const HANDSHAKES: Token = Token(usize::MAX - 2);
 /// Read from one connection in one duty cycle, so that none starves the others.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
+/// Read from all connections in one duty cycle; those that have not had their turn come first in the next. Some hundred messages,
+/// with all that becomes of them, fit a second cache; thousands on their way at a time do not.
+const CYCLE_BYTES: usize = 64 * 1024;
 /// Connections accepted in one duty cycle.
 const ACCEPTS: usize = 16;
 /// Notices kept for the operator; the oldest are dropped.
@@ -269,9 +272,11 @@ impl<E: Endpoint> Acceptor<E> {
     fn read_ready(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
         let mut work = 0;
         let mut links = std::mem::take(&mut self.to_read);
-        for &link in &links {
-            work += self.read(link, now_ns, port)?;
-        }
+        take_turns(&mut links, |link| {
+            let length = self.read(link, now_ns, port)?;
+            work += usize::from(length > 0);
+            Ok(length)
+        })?;
         links.retain(|&link| {
             let Some(connection) = self.connections[link].as_mut() else { return false };
             let closing = self.gateway.closing(link).is_some();
@@ -443,6 +448,7 @@ impl<E: Endpoint> Acceptor<E> {
         work
     }
 
+    /// Reads from one connection and deals with what has come; how many bytes.
     fn read(&mut self, link: LinkId, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<usize> {
         let Some(connection) = &mut self.connections[link] else { return Ok(0) };
         if self.gateway.closing(link).is_some() {
@@ -487,7 +493,7 @@ impl<E: Endpoint> Acceptor<E> {
         if ended && !self.gateway.is_stalled(link) && self.gateway.closing(link).is_none() {
             self.drop_connection(link, "client closed the connection");
         }
-        Ok(usize::from(received > 0))
+        Ok(received)
     }
 
     fn write(&mut self, link: LinkId, now_ns: u64) -> usize {
@@ -544,11 +550,62 @@ impl<E: Endpoint> Acceptor<E> {
     }
 }
 
+/// Lets one link after the other be read, until [`CYCLE_BYTES`] have been. Those that have had their turn go to the end.
+fn take_turns(links: &mut [LinkId], mut read: impl FnMut(LinkId) -> io::Result<usize>) -> io::Result<()> {
+    let (mut received, mut turns) = (0, 0);
+    for &link in &*links {
+        if received >= CYCLE_BYTES {
+            break;
+        }
+        received += read(link)?;
+        turns += 1;
+    }
+    links.rotate_left(turns);
+    Ok(())
+}
+
 impl Port {
     fn open(bind: SocketAddr, token: Token, poll: &Poll) -> io::Result<Self> {
         let mut listener = TcpListener::bind(bind)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
         poll.registry().register(&mut listener, token, Interest::READABLE)?;
         Ok(Self { listener, acceptable: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the same ones came first each time, four that send without end would keep all others from being heard.
+    #[test]
+    fn those_that_had_no_turn_come_first_in_the_next_cycle() {
+        let mut links = [1, 2, 3, 4, 5, 6];
+        let mut cycle = || {
+            let mut heard = Vec::new();
+            take_turns(&mut links, |link| {
+                heard.push(link);
+                Ok(READ_BYTES)
+            })
+            .unwrap();
+            heard
+        };
+        assert_eq!([cycle(), cycle(), cycle()], [[1, 2, 3, 4], [5, 6, 1, 2], [3, 4, 5, 6]]);
+    }
+
+    #[test]
+    fn those_with_little_all_have_their_turn_and_a_failure_ends_the_cycle() {
+        let mut links: Vec<LinkId> = (0..100).collect();
+        let mut heard = Vec::new();
+        take_turns(&mut links, |link| {
+            heard.push(link);
+            Ok(100)
+        })
+        .unwrap();
+        assert_eq!(heard, links);
+        let failed =
+            take_turns(&mut links, |link| if link < 3 { Ok(1) } else { Err(ErrorKind::Other.into()) });
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Other);
+        take_turns(&mut [], |_| unreachable!("there is none")).unwrap();
     }
 }

@@ -147,11 +147,12 @@ impl Default for RingSizes {
 /// Bounds of one duty cycle, so that no agent keeps its thread from the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Records that the sequencer takes from one ring. Default 64.
+    /// Records that the sequencer takes from one ring. Default 512: with fewer, what a cycle costs by itself (writes of files, looks at
+    /// sockets) is shared by few where one thread runs all agents, and what a gateway reads faster than that waits in its ring.
     pub records_per_ring: usize,
     /// Bytes in a sequencer's batch; 64 KiB (the longest record) to half the command ring. Default 64 KiB.
     pub sequencer_bytes: usize,
-    /// Commands that the engine applies. Default 64.
+    /// Commands that the engine applies. Default 512.
     pub engine_commands: usize,
     /// Bytes of commands that gather for one sync while another runs, and that one write of either stream takes (or one
     /// record, if that is longer); at least 1. Default 1 MiB.
@@ -168,9 +169,9 @@ pub const MAX_JOURNAL_WAIT_NS: u64 = 100_000_000;
 impl Default for BatchLimits {
     fn default() -> Self {
         Self {
-            records_per_ring: 64,
+            records_per_ring: 512,
             sequencer_bytes: MAX_RECORD_LENGTH,
-            engine_commands: 64,
+            engine_commands: 512,
             journal_bytes: 1 << 20,
             journal_wait_ns: 0,
         }

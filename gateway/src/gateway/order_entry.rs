@@ -175,6 +175,7 @@ impl Gateway {
             return false;
         }
         self.counters.commands += 1;
+        request.client_order_ids().for_each(|id| self.orders.expect_client_id(client as u16, id));
         if first {
             self.clients[client].await_effect(request.sequence);
         }

@@ -5,10 +5,14 @@
 //! is the right one. So what comes and goes with every message is the end and the beginning of the row of cells, which the
 //! processor foresees, and a line of the index.
 
+use machine::prefetch;
 use protocol::{ClientOrderId, OrderId};
 use std::collections::VecDeque;
 
 use super::id_hash::IdHash;
+
+/// How far ahead of the oldest id a line of the index is asked for. Nobody has looked at it for as many ids as are remembered.
+const NEXT_OLDEST: usize = 8;
 
 /// Session and ClOrdID.
 pub(super) type Key = (u16, ClientOrderId);
@@ -72,6 +76,12 @@ impl ClientIds {
         Some(self.cells[self.cell_of(self.index[at])].order_id)
     }
 
+    /// Asks for the line of the index where this id is or will be.
+    #[inline]
+    pub(super) fn prefetch(&self, key: &Key) {
+        prefetch(&self.index[self.home(self.tag(key))]);
+    }
+
     /// The id belongs to this order now. One that is known stays in its place.
     pub(super) fn insert(&mut self, key: Key, order_id: OrderId) {
         let tag = self.tag(&key);
@@ -90,6 +100,9 @@ impl ClientIds {
     /// Looks at the oldest id: forgets it, or, if it `is_used`, makes it the newest.
     pub(super) fn pass_oldest(&mut self, is_used: impl FnOnce(&Key, OrderId) -> bool) {
         let Some(cell) = self.cells.pop_front() else { return };
+        if let Some(next) = self.cells.get(NEXT_OLDEST) {
+            prefetch(&self.index[self.home(next.tag)]);
+        }
         let old = word(cell.tag, self.first);
         let at = self.probe(cell.tag).find(|&at| self.index[at] == old).expect("every cell is in the index");
         self.first = self.first.wrapping_add(1);

@@ -243,6 +243,12 @@ impl Orders {
         self.client_ids.get(&(session, client_order_id)).is_some()
     }
 
+    /// A request with this ClOrdID is on its way: asks for the memory in which its answer will be looked for.
+    #[inline]
+    pub(crate) fn expect_client_id(&self, session: u16, client_order_id: ClientOrderId) {
+        self.client_ids.prefetch(&(session, client_order_id));
+    }
+
     /// What the order has beyond a plain one, if anything.
     #[must_use]
     pub fn special(&self, order: &Order) -> Option<&Special> {
