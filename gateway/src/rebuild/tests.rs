@@ -9,6 +9,7 @@ use rand::Rng as _;
 use run::{Run, owners, purpose, run_to_end, saved, seed};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use worker::PAUSES;
 
 #[test]
 fn what_is_made_again_is_what_was_sent_whatever_is_asked_for_in_whatever_order() {
@@ -144,11 +145,35 @@ fn a_checkpoint_that_waits_for_events_keeps_the_fold() {
     }
     worker.work(1000);
     assert!(Checkpoints::list(run.folder.path(), purpose()).newest() == Some(run.sequence));
-    // Now nothing is due: its memory is given back, and a question begins anew.
+    // Nothing is due now. For a while the fold is kept for what may come; what is wanted begins that while anew.
+    (0..PAUSES).for_each(|_| assert!(!worker.pause()));
+    assert!(worker.has_fold());
+    // Then its memory is given back, and a question begins anew.
     worker.pause();
+    assert!(!worker.has_fold());
     run.ask(&mut worker, run.first[0].session, [0].into_iter());
     run_to_end(&mut worker, |_| {});
     assert_eq!(opened.load(Ordering::Relaxed), 2);
+}
+
+/// Under load a checkpoint is due every second or so. The fold was given back after each, and for the next one its memory was taken
+/// anew and the last checkpoint read: more than half of what the thread did.
+#[test]
+fn one_checkpoint_after_the_other_is_written_by_the_same_fold() {
+    let run = Run::new(seed(), 400);
+    let opened = Arc::new(AtomicUsize::new(0));
+    let checkpoints = Checkpoints::list(run.folder.path(), purpose());
+    let source = Box::new(Counted(run.events.clone(), Arc::clone(&opened)));
+    let spacing = 20;
+    let mut worker = Worker::new(source, checkpoints, owners(), spacing);
+    for sequence in (1..=run.sequence).step_by(7) {
+        worker.committed(sequence);
+        while worker.work(1000) {}
+        (0..PAUSES / 40).for_each(|_| assert!(!worker.pause()));
+    }
+    let newest = Checkpoints::list(run.folder.path(), purpose()).newest().unwrap();
+    assert!(newest + 10 * spacing > run.sequence && newest > spacing, "{newest} of {}", run.sequence);
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -27,6 +27,10 @@ const COMMANDS_PER_ORDER: u64 = 4;
 /// A way to the present that is longer than this many checkpoints is gone in so many steps.
 const STEPS_BEHIND: u64 = 8;
 
+/// Pauses without work after which the fold's memory is given back: a minute of the thread's. While checkpoints come one after the
+/// other it is kept; to take that memory and read the last checkpoint again cost more than folding what is between them.
+pub(super) const PAUSES: u32 = 600;
+
 /// The orders after some event, and the events after it.
 struct Fold {
     orders: Orders,
@@ -105,6 +109,8 @@ pub(crate) struct Worker {
     committed: u64,
     /// Questions answered since the fold was started.
     answered: usize,
+    /// Pauses since something was wanted.
+    pauses: u32,
     outcomes: VecDeque<Outcome>,
 }
 
@@ -126,6 +132,7 @@ impl Worker {
             replays: Vec::new(),
             committed: 0,
             answered: 0,
+            pauses: 0,
             outcomes: VecDeque::new(),
         }
     }
@@ -213,13 +220,22 @@ impl Worker {
     }
 
     /// There is nothing to do now, or what there is to do waits for events that the journal has not yet. Gives back the
-    /// fold's memory if nothing is wanted of it, neither by a question nor by a checkpoint that is due; whether a question
-    /// is open.
+    /// fold's memory if for [`PAUSES`] nothing was wanted of it, neither by a question nor by a checkpoint that is due; whether a
+    /// question is open.
     pub(crate) fn pause(&mut self) -> bool {
-        if self.is_idle() && self.due().is_none() {
+        if !self.is_idle() || self.due().is_some() {
+            self.pauses = 0;
+        } else if self.pauses < PAUSES {
+            self.pauses += 1;
+        } else {
             self.rest();
         }
         !self.is_idle()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_fold(&self) -> bool {
+        self.fold.is_some()
     }
 
     fn rest(&mut self) {
@@ -232,7 +248,7 @@ impl Worker {
     pub(crate) fn work(&mut self, limit: usize) -> bool {
         for step in 0..limit {
             match self.aim().and_then(|wanted| if wanted { self.fold_one() } else { Ok(false) }) {
-                Ok(true) => {}
+                Ok(true) => self.pauses = 0,
                 Ok(false) => return step > 0,
                 Err(error) => {
                     self.give_up(&error);
