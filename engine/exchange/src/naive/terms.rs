@@ -157,7 +157,7 @@ impl Market {
 
     /// The next price that the tick table allows below (for a buy) or above (for a sell) a price. In each row it is the
     /// multiple nearest to the price; of all rows the nearest counts.
-    fn next_tick(&self, side: Side, price: i64) -> Option<i64> {
+    pub(crate) fn next_tick(&self, side: Side, price: i64) -> Option<i64> {
         let rows = &self.ticks.rows[..self.ticks.count as usize];
         if rows.is_empty() {
             let next = if side == Side::Buy { price - 1 } else { price + 1 };
