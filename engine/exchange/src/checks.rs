@@ -301,18 +301,26 @@ impl<B: Book> Exchange<B> {
         };
         let covers = |sum: i128| cost(sum).is_some_and(|cost_minor| cost_minor <= budget_minor);
         let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
-        let (mut lots, mut sum) = (0, 0i128);
-        for (price_ticks, offered_lots) in
-            ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
-        {
-            let wanted_lots = offered_lots.min(most_lots - lots);
-            let taken_lots =
-                most_covered(wanted_lots, |more| covers(sum + i128::from(more) * i128::from(price_ticks)));
-            lots += taken_lots;
-            sum += i128::from(taken_lots) * i128::from(price_ticks);
-            if taken_lots < offered_lots {
-                break;
+        let walk = |most_lots: QuantityLots| {
+            let (mut lots, mut sum) = (0, 0i128);
+            for (price_ticks, offered_lots) in
+                ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
+            {
+                let wanted_lots = offered_lots.min(most_lots - lots);
+                let sum_with = |more: QuantityLots| sum + i128::from(more) * i128::from(price_ticks);
+                let taken_lots = most_covered(wanted_lots, |more| covers(sum_with(more)));
+                (lots, sum) = (lots + taken_lots, sum_with(taken_lots));
+                if taken_lots < offered_lots {
+                    break;
+                }
             }
+            (lots, sum)
+        };
+        let (mut lots, mut sum) = walk(most_lots);
+        // A budget says nothing of lots, so it is for the exchange to find a quantity that its round lot allows.
+        let off_round_lots = instrument.state.rules.off_round_lot(lots);
+        if off_round_lots > 0 {
+            (lots, sum) = walk(lots - off_round_lots);
         }
         if lots == 0 {
             return Err(RejectReason::BudgetTooSmall);
