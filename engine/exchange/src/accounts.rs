@@ -96,11 +96,12 @@ impl Accounts {
         self.mark(command.account);
     }
 
-    /// Whether an account may send an order at this time.
+    /// Whether an account may send an order at this time, with so many before it.
     #[inline]
-    pub(crate) fn may_send(&self, account: AccountId, now_ns: u64) -> bool {
+    pub(crate) fn may_send(&self, account: AccountId, now_ns: u64, before: u32) -> bool {
         let row = self.get(account);
-        row.max_orders == 0 || row.sent_orders < row.max_orders || row.begins_interval(now_ns)
+        let sent_orders = if row.begins_interval(now_ns) { 0 } else { row.sent_orders };
+        row.max_orders == 0 || sent_orders.saturating_add(before) < row.max_orders
     }
 
     /// Counts orders that an account has sent at this time. The first one after an interval has passed begins the next.
@@ -220,7 +221,7 @@ mod tests {
         let mut accounts = accounts();
         accounts.set_options(&limited(2, 10));
         let mut send = |now_ns| {
-            let may = accounts.may_send(ALICE, now_ns);
+            let may = accounts.may_send(ALICE, now_ns, 0);
             if may {
                 accounts.count_sent(ALICE, now_ns, 1);
             }
@@ -236,19 +237,22 @@ mod tests {
     fn a_list_counts_in_full_and_setting_options_begins_anew() {
         let mut accounts = accounts();
         accounts.count_sent(ALICE, 5, 9);
-        assert!(accounts.may_send(ALICE, 5) && accounts.is_plain(ALICE));
+        assert!(accounts.may_send(ALICE, 5, 0) && accounts.is_plain(ALICE));
         accounts.set_options(&limited(2, u64::MAX));
-        assert!(accounts.may_send(ALICE, 5));
+        assert_eq!(
+            [0, 1, 2, u32::MAX].map(|before| accounts.may_send(ALICE, 5, before)),
+            [true, true, false, false]
+        );
         let before = hash(&accounts);
         accounts.count_sent(ALICE, 5, 0);
         assert_eq!(hash(&accounts), before);
         accounts.count_sent(ALICE, 5, 32);
         assert_ne!(hash(&accounts), before);
         accounts.count_sent(ALICE, 6, u32::MAX);
-        assert!(!accounts.may_send(ALICE, u64::MAX - 1));
+        assert!(!accounts.may_send(ALICE, u64::MAX - 1, 0));
         accounts.set_options(&limited(2, u64::MAX));
         assert_eq!(hash(&accounts), before);
-        assert!(accounts.may_send(ALICE, 6));
+        assert!(accounts.may_send(ALICE, 6, 0));
     }
 
     proptest! {
@@ -268,7 +272,7 @@ mod tests {
                 }
                 let count = sent.as_ref().map_or(0, |(_, times)| times.len());
                 let expected = count < max_orders as usize;
-                prop_assert_eq!(accounts.may_send(ALICE, now_ns), expected);
+                prop_assert_eq!(accounts.may_send(ALICE, now_ns, 0), expected);
                 if expected {
                     accounts.count_sent(ALICE, now_ns, 1);
                     sent.get_or_insert((now_ns, Vec::new())).1.push(now_ns);

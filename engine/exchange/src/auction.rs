@@ -15,6 +15,7 @@ pub(crate) struct Equilibrium {
 
 /// The price of largest quantity paired; of those the smallest imbalance; of those, if all have more buys the highest, if
 /// all have more sells the lowest, else the nearest to the reference price (0: the lowest). `None` if no buy meets a sell.
+/// `allowed` is given that price and the lowest and the highest that are as good, and gives the one of them to trade at.
 ///
 /// `buys` and `sells` give what is collected, the best price first, a price as often as they like; each is gone through
 /// some hundred times (twice the bits of a price), and nothing is kept of them.
@@ -26,6 +27,7 @@ pub(crate) fn equilibrium<B, S>(
     buys: impl Fn() -> B,
     sells: impl Fn() -> S,
     reference_ticks: PriceTicks,
+    allowed: impl Fn(PriceTicks, PriceTicks, PriceTicks) -> PriceTicks,
 ) -> Option<Equilibrium>
 where
     B: Iterator<Item = (PriceTicks, QuantityLots)>,
@@ -38,18 +40,19 @@ where
         demand - supply
     };
     // Where more sells than buys begin, and on both sides of it what is nearest to zero.
-    let turn = first_where(lowest, highest, |price| imbalance(price) < 0);
+    let turn = first_where(lowest, highest + 1, |price| imbalance(price) < 0);
     let below = (turn > lowest).then(|| imbalance(turn - 1));
     let above = (turn <= highest).then(|| imbalance(turn));
     let smallest = below.into_iter().chain(above.map(|lots| -lots)).min()?;
-    let price_ticks = if below != Some(smallest) {
+    let last = first_where(turn, highest + 1, |price| imbalance(price) < -smallest) - 1;
+    let (first, best) = if below != Some(smallest) {
         // All have more sells: the lowest, which is where they begin.
-        turn
+        (turn, turn)
     } else {
         let first = first_where(lowest, turn, |price| imbalance(price) <= smallest);
-        let last = first_where(turn, highest + 1, |price| imbalance(price) < -smallest) - 1;
-        if smallest > 0 && last < turn { last } else { reference_ticks.clamp(first, last) }
+        (first, if smallest > 0 && last < turn { last } else { reference_ticks.clamp(first, last) })
     };
+    let price_ticks = allowed(best, first, last);
     Some(Equilibrium {
         price_ticks,
         paired_lots: lots(paired_lots),
@@ -120,7 +123,7 @@ mod tests {
     type Orders = Vec<(PriceTicks, QuantityLots)>;
 
     fn fast(buys: &Orders, sells: &Orders, reference: PriceTicks) -> Option<Equilibrium> {
-        equilibrium(|| buys.iter().copied(), || sells.iter().copied(), reference)
+        equilibrium(|| buys.iter().copied(), || sells.iter().copied(), reference, |best, _, _| best)
     }
 
     /// Every price from 1 to `most`, as the page says it.
@@ -180,6 +183,25 @@ mod tests {
         let prices = [0, 102, 107, 999].map(|reference| fast(&buys, &sells, reference).unwrap());
         assert_eq!(prices.map(|it| it.price_ticks), [100, 102, 107, 110]);
         assert_eq!(prices.map(|it| it.imbalance_lots), [2, 2, -2, -2]);
+    }
+
+    #[test]
+    fn the_lowest_and_the_highest_price_that_are_as_good_are_told() {
+        let told = |buys: &[(i64, i64)], sells: &[(i64, i64)]| {
+            let told = core::cell::Cell::new((0, 0, 0));
+            let note = |best, first, last| {
+                told.set((best, first, last));
+                first
+            };
+            let found = equilibrium(|| buys.iter().copied(), || sells.iter().copied(), 103, note);
+            assert_eq!(found.unwrap().price_ticks, told.get().1);
+            told.get()
+        };
+        assert_eq!(told(&[(105, 5)], &[(101, 5)]), (103, 101, 105));
+        assert_eq!(told(&[(105, 6)], &[(101, 5)]), (105, 101, 105));
+        assert_eq!(told(&[(105, 5)], &[(101, 6)]), (101, 101, 105));
+        assert_eq!(told(&[(105, 5), (102, 1)], &[(101, 5)]), (103, 103, 105));
+        assert_eq!(told(&[(105, 5)], &[(101, 6), (104, 1)]), (101, 101, 103));
     }
 
     #[test]

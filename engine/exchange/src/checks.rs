@@ -4,9 +4,9 @@ use machine::Context;
 use orderbook::Book;
 use protocol::{
     AccountId, AmountMinor, BandAction, ListType, MAX_ALL_OR_NONE_ORDERS, MAX_AMOUNT_MINOR,
-    MAX_PEGGED_ORDERS, MAX_QUANTITY_LOTS, MAX_TRAILING_ORDERS, NewOrder, OrderTerms, OrderType, Phase,
-    PostOnly, PriceTicks, QuantityLots, RejectReason, SelfTradePrevention, SetRiskLimits, Side, TimeInForce,
-    term_flags,
+    MAX_PEGGED_ORDERS, MAX_QUANTITY_LOTS, MAX_TRAILING_ORDERS, NewExtendedOrder, NewOrder, OrderTerms,
+    OrderType, Phase, PostOnly, PriceTicks, QuantityLots, RejectReason, SelfTradePrevention, SetRiskLimits,
+    Side, TimeInForce, term_flags,
 };
 use wallet::BalanceSlot;
 
@@ -15,6 +15,7 @@ use crate::instrument::Instrument;
 use crate::makers::{Ahead, is_within};
 use crate::pegs::target_of;
 use crate::positions::Position;
+use crate::settlement::Incoming;
 use crate::terms_check::{check_form, has_own_price, is_plain_kind};
 use crate::triggers::first_trigger;
 
@@ -67,17 +68,19 @@ pub(crate) struct Judged {
     /// What it adds to the account's open quantity.
     pub(crate) added_lots: QuantityLots,
     pub(crate) is_new: bool,
+    /// Orders that are entered together with it and before it.
+    pub(crate) before: u32,
 }
 
 impl<B: Book> Exchange<B> {
-    /// All stages for a new order; `repeats` says that another one of its list has its client order id.
+    /// All stages for a new order; `before` are the orders of its list that will be accepted with it, up to itself.
     pub(crate) fn check_order(
         &self,
         context: &Context,
         order: &NewOrder,
         terms: &OrderTerms,
         arrival: Arrival,
-        repeats: bool,
+        before: &[NewExtendedOrder],
     ) -> Result<Ticket, RejectReason> {
         if !self.wallet.is_client(order.account) {
             return Err(RejectReason::UnknownAccount);
@@ -87,6 +90,7 @@ impl<B: Book> Exchange<B> {
         check_form(order, terms, context.timestamp_ns)?;
         let id = &order.client_order_id;
         let client_hash = self.clients.hash(order.account, id);
+        let repeats = !id.is_none() && before.iter().any(|other| other.order.client_order_id == *id);
         if repeats || self.clients.is_used(&self.table, client_hash, order.account, id) {
             return Err(RejectReason::DuplicateClientOrderId);
         }
@@ -114,11 +118,13 @@ impl<B: Book> Exchange<B> {
             own_ticks: if order.price_ticks == 0 { 0 } else { resolved.limit.unwrap_or(order.price_ticks) },
             limit: resolved.limit,
             quantity_lots: resolved.quantity_lots,
-            added_lots: resolved.quantity_lots,
+            // What waits inactive is no open quantity yet: its position is looked at when it is set free.
+            added_lots: if arrival == Arrival::Inactive { 0 } else { resolved.quantity_lots },
             is_new: true,
+            before: before.len() as u32,
         };
         if arrival == Arrival::Inactive {
-            check_rules(instrument, &judged)?;
+            self.check_rules_and_risk(context, instrument, order.account, &judged)?;
         } else {
             self.check_stage_four(context, instrument, order, terms, &judged)?;
         }
@@ -180,13 +186,26 @@ impl<B: Book> Exchange<B> {
         let position = position.map(|slot| *self.positions.at(slot));
         let of = instrument.created.instrument;
         let own = position.map_or_else(|| self.risk.number(account, of), |position| position.risk);
-        let index = if own != 0 { own } else { instrument.state.risk };
-        let limits = self.risk.at(index).copied().unwrap_or_default();
-        check_risk(instrument, &limits, position.as_ref(), judged)?;
-        if !self.accounts.is_plain(account) && !self.accounts.may_send(account, context.timestamp_ns) {
+        check_risk(instrument, &self.limits_of(instrument, own), position.as_ref(), judged)?;
+        if !self.accounts.is_plain(account)
+            && !self.accounts.may_send(account, context.timestamp_ns, judged.before)
+        {
             return Err(RejectReason::RateLimited);
         }
         Ok(())
+    }
+
+    /// The risk limits that count, given the number of the account's own (0: none).
+    fn limits_of(&self, instrument: &Instrument<B>, own: u32) -> SetRiskLimits {
+        let index = if own != 0 { own } else { instrument.state.risk };
+        self.risk.at(index).copied().unwrap_or_default()
+    }
+
+    /// Whether an order that is to become active would take its account's position beyond a limit.
+    pub(crate) fn exceeds_position(&self, incoming: &Incoming) -> bool {
+        let position = self.positions.at(incoming.position);
+        let limits = self.limits_of(self.instrument_of(&incoming.order), position.risk);
+        exceeds_position(&limits, Some(position), incoming.side, incoming.order.leaves_lots)
     }
 
     /// Stage 2: the price, quantity and trigger that an order stands for.
@@ -282,18 +301,26 @@ impl<B: Book> Exchange<B> {
         };
         let covers = |sum: i128| cost(sum).is_some_and(|cost_minor| cost_minor <= budget_minor);
         let ahead = Ahead { instrument, table: &self.table, specials: &self.specials };
-        let (mut lots, mut sum) = (0, 0i128);
-        for (price_ticks, offered_lots) in
-            ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
-        {
-            let wanted_lots = offered_lots.min(most_lots - lots);
-            let taken_lots =
-                most_covered(wanted_lots, |more| covers(sum + i128::from(more) * i128::from(price_ticks)));
-            lots += taken_lots;
-            sum += i128::from(taken_lots) * i128::from(price_ticks);
-            if taken_lots < offered_lots {
-                break;
+        let walk = |most_lots: QuantityLots| {
+            let (mut lots, mut sum) = (0, 0i128);
+            for (price_ticks, offered_lots) in
+                ahead.budgeted(order.account, skips_own, resolved.limit, self.limits.fills_per_command)
+            {
+                let wanted_lots = offered_lots.min(most_lots - lots);
+                let sum_with = |more: QuantityLots| sum + i128::from(more) * i128::from(price_ticks);
+                let taken_lots = most_covered(wanted_lots, |more| covers(sum_with(more)));
+                (lots, sum) = (lots + taken_lots, sum_with(taken_lots));
+                if taken_lots < offered_lots {
+                    break;
+                }
             }
+            (lots, sum)
+        };
+        let (mut lots, mut sum) = walk(most_lots);
+        // A budget says nothing of lots, so it is for the exchange to find a quantity that its round lot allows.
+        let off_round_lots = instrument.state.rules.off_round_lot(lots);
+        if off_round_lots > 0 {
+            (lots, sum) = walk(lots - off_round_lots);
         }
         if lots == 0 {
             return Err(RejectReason::BudgetTooSmall);
@@ -436,7 +463,7 @@ fn can_be_collected(order: &NewOrder, terms: &OrderTerms) -> bool {
 }
 
 /// Reasons 22 to 25.
-pub(crate) fn check_rules<B>(instrument: &Instrument<B>, judged: &Judged) -> Result<(), RejectReason> {
+fn check_rules<B>(instrument: &Instrument<B>, judged: &Judged) -> Result<(), RejectReason> {
     let state = &instrument.state;
     if !state.has_rules {
         return Ok(());
@@ -482,17 +509,11 @@ fn check_risk<B>(
     {
         return Err(RejectReason::RiskNotional);
     }
-    let open_orders = position.map_or(0, |position| position.open_orders);
+    let open_orders = position.map_or(0, |position| position.open_orders).saturating_add(judged.before);
     if judged.is_new && limits.max_open_orders != 0 && open_orders >= limits.max_open_orders {
         return Err(RejectReason::RiskOpenOrders);
     }
-    let reached = |position: &Position| match judged.side {
-        Side::Buy => position.position_lots.saturating_add(position.open_buy_lots),
-        Side::Sell => position.open_sell_lots.saturating_sub(position.position_lots),
-    };
-    let reached_lots = position.map_or(0, reached).saturating_add(judged.added_lots);
-    let is_full = position.is_some_and(|position| position.is_full(judged.side));
-    if judged.added_lots > 0 && (is_full || exceeds(reached_lots, limits.max_position_lots)) {
+    if judged.added_lots > 0 && exceeds_position(limits, position, judged.side, judged.added_lots) {
         return Err(RejectReason::RiskPosition);
     }
     let reference_ticks = instrument.state.reference_ticks;
@@ -508,6 +529,22 @@ fn check_risk<B>(
         }
     }
     Ok(())
+}
+
+/// Whether a position goes beyond a limit with so much more open on a side.
+fn exceeds_position(
+    limits: &SetRiskLimits,
+    position: Option<&Position>,
+    side: Side,
+    added_lots: QuantityLots,
+) -> bool {
+    let reached = |position: &Position| match side {
+        Side::Buy => position.position_lots.saturating_add(position.open_buy_lots),
+        Side::Sell => position.open_sell_lots.saturating_sub(position.position_lots),
+    };
+    let reached_lots = position.map_or(0, reached).saturating_add(added_lots);
+    let is_full = position.is_some_and(|position| position.is_full(side));
+    is_full || (limits.max_position_lots != 0 && reached_lots > limits.max_position_lots)
 }
 
 /// Whether a list's type asks its orders to belong together.

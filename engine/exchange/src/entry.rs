@@ -204,7 +204,7 @@ impl<B: Book> Exchange<B> {
         events: &mut EventBuffer,
     ) -> Result<(), RejectReason> {
         let arrival = if slot.is_some() { Arrival::Listed } else { Arrival::Alone };
-        let ticket = self.check_order(context, order, terms, arrival, false)?;
+        let ticket = self.check_order(context, order, terms, arrival, &[])?;
         let slot = match slot {
             Some(slot) => slot,
             None => self.take_slot(context),

@@ -112,9 +112,7 @@ impl<B: Book> Exchange<B> {
         let mut tickets: [Option<Ticket>; MOST_JOINED] = [None; MOST_JOINED];
         for (at, order) in orders.iter().enumerate() {
             let arrival = if is_inactive(list.list_type, at) { Arrival::Inactive } else { Arrival::Listed };
-            let id = order.order.client_order_id;
-            let repeats = !id.is_none() && orders[..at].iter().any(|it| it.order.client_order_id == id);
-            let ticket = self.check_order(context, &order.order, &order.terms, arrival, repeats);
+            let ticket = self.check_order(context, &order.order, &order.terms, arrival, &orders[..at]);
             tickets[at] = Some(ticket.map_err(|reason| (order, reason))?);
         }
         if list.list_type == ListType::OneCancelsOther.code()
@@ -231,15 +229,20 @@ impl<B: Book> Exchange<B> {
         };
         let holder = if live[0] { children[0] } else { children[1] };
         let mut incoming = self.take_back(holder.slot());
-        let is_full = self.positions.at(incoming.position).is_full(incoming.side);
-        let held = need.filter(|&minor| !is_full && self.wallet.reserve(incoming.held(), minor).is_ok());
-        let Some(hold_minor) = held else {
+        // Only one of a pair ever trades, so one of them counts.
+        let exceeds_position = self.exceeds_position(&incoming);
+        let available_minor = self.wallet.at(incoming.held()).available_minor();
+        let held = need.filter(|&minor| minor <= available_minor);
+        let Some(hold_minor) = held.filter(|_| !exceeds_position) else {
+            let reason =
+                if held.is_some() { CancelReason::RiskPosition } else { CancelReason::InsufficientFunds };
             self.set_aside(&incoming);
             for child in children {
-                self.cancel_listed(child, CancelReason::InsufficientFunds, events);
+                self.cancel_listed(child, reason, events);
             }
             return;
         };
+        self.wallet.reserve(incoming.held(), hold_minor).expect("it is available");
         self.steps += 1;
         incoming.hold_minor = hold_minor;
         let waits = self.specials.at(holder.slot()).terms.trigger != 0;

@@ -206,7 +206,8 @@ impl<B: Book> Exchange<B> {
         }
         // Price by price, not order by order: they are gone through some hundred times.
         let on = |side: Side| offers(of, &self.table, side, |order| self.takes_part(order));
-        equilibrium(|| on(Side::Buy), || on(Side::Sell), of.state.reference_ticks)
+        let allowed = |best, first, last| of.state.rules.nearest_on_tick(best, first, last);
+        equilibrium(|| on(Side::Buy), || on(Side::Sell), of.state.reference_ticks, allowed)
     }
 
     /// Whether an order takes part in auctions.

@@ -139,5 +139,5 @@ fn an_order_of_a_list_is_not_set_free_into_a_full_position() {
     play.set_position(MAX_POSITION_LOTS + 9);
     play.buy_or_sell(BOB, Side::Buy, 1).unwrap();
     let canceled = play.first::<OrderCanceled>().unwrap();
-    assert_eq!((canceled.leaves_lots, canceled.reason), (5, CancelReason::InsufficientFunds.code()));
+    assert_eq!((canceled.leaves_lots, canceled.reason), (5, CancelReason::RiskPosition.code()));
 }

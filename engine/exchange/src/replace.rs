@@ -356,6 +356,7 @@ impl<B: Book> Exchange<B> {
             quantity_lots,
             added_lots: change.leaves_lots - change.old_leaves_lots,
             is_new: false,
+            before: 0,
         };
         self.check_rules_and_risk(context, of, account, &judged)?;
         if change.place() == Place::Active && terms.post_only != 0 && !change.keeps_priority() {

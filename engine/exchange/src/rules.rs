@@ -126,6 +126,31 @@ impl Rules {
         None
     }
 
+    /// Of the prices from `first` to `last` that are on a tick the nearest to this one, of two the lower; this one if none
+    /// is.
+    pub(crate) fn nearest_on_tick(
+        &self,
+        price_ticks: PriceTicks,
+        first: PriceTicks,
+        last: PriceTicks,
+    ) -> PriceTicks {
+        if self.is_on_tick(price_ticks) {
+            return price_ticks;
+        }
+        let below = self.next_tick_below(price_ticks).filter(|&below| below >= first);
+        let above = self.next_tick_above(price_ticks).filter(|&above| above <= last);
+        match (below, above) {
+            (Some(below), Some(above)) if above - price_ticks < price_ticks - below => above,
+            (Some(below), _) => below,
+            (None, above) => above.unwrap_or(price_ticks),
+        }
+    }
+
+    /// By how much a quantity exceeds a multiple of the round lot.
+    pub(crate) fn off_round_lot(&self, lots: QuantityLots) -> QuantityLots {
+        if self.set.round_lot_lots == 0 { 0 } else { lots % self.set.round_lot_lots }
+    }
+
     /// Whether an order's quantity is within least and most and a multiple of the round lot.
     #[inline]
     pub(crate) fn quantity_fits(&self, lots: QuantityLots) -> bool {
@@ -445,6 +470,17 @@ mod tests {
             prop_assert_eq!(rules.is_on_tick(price), on_tick(price));
             prop_assert_eq!(rules.next_tick_below(price), (1..price).rev().find(|&it| on_tick(it)));
             prop_assert_eq!(rules.next_tick_above(price), (price + 1..1_000).find(|&it| on_tick(it)));
+        }
+
+        #[test]
+        fn the_nearest_on_a_tick_is_within_its_bounds(
+            tick in 1..12i64, price in 1..60i64, below in 0..9i64, above in 0..9i64,
+        ) {
+            let rules = with_table(&[(1, tick)]);
+            let (first, last) = ((price - below).max(1), price + above);
+            let on_tick = (first..=last).filter(|it| it % tick == 0);
+            let nearest = on_tick.min_by_key(|it| (it - price).abs()).unwrap_or(price);
+            prop_assert_eq!(rules.nearest_on_tick(price, first, last), nearest);
         }
     }
 }

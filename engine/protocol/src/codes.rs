@@ -364,6 +364,8 @@ codes! {
         AuctionEnded = 15,
         /// A price band or volatility interruption ended a remainder that may not rest.
         PriceBand = 16,
+        /// When it was to become active its account's position would have gone beyond its limit.
+        RiskPosition = 17,
     }
 }
 

@@ -521,7 +521,7 @@ impl Checker<'_> {
                 settings.push(Setting::Ticks(table));
             }
             if !it.fees.is_empty() {
-                let schedule = rules::fee_schedule(&it.fees, it.id, &scale).map_err(add("fees"))?;
+                let schedule = rules::fee_schedule(&it.fees, created, &scale).map_err(add("fees"))?;
                 settings.push(Setting::Fees(schedule));
             }
             let timetable = it.timetable.as_ref().map(|timetable| timetable.command(it.id));

@@ -14,6 +14,8 @@ use crate::decimal::to_minor;
 /// Nanoseconds of a day.
 pub const DAY_NS: u64 = 86_400 * SECOND_NS;
 const SECOND_NS: u64 = 1_000_000_000;
+/// The widest tick that the exchange takes.
+const MAX_TICK_TICKS: i64 = 1 << 20;
 
 /// What an instrument may have besides its tick, lot and fees.
 #[derive(Debug, Default, Deserialize)]
@@ -175,14 +177,31 @@ impl FileRules {
             }
             _ => return Err(("fee_asset_rate", "goes with fee_asset, and fee_asset with it".to_string())),
         };
+        if fee_asset == instrument.base_asset || fee_asset == instrument.quote_asset {
+            return Err(("fee_asset", "must be neither the base nor the quote asset".to_string()));
+        }
+        let least = scale.lots("min_quantity", self.min_quantity)?;
+        let most = scale.lots("max_quantity", self.max_quantity)?;
+        let least_minor = scale.quote_minor("min_notional", self.min_notional)?;
+        let most_minor = scale.quote_minor("max_notional", self.max_notional)?;
+        for (field, least, most) in [("max_quantity", least, most), ("max_notional", least_minor, most_minor)]
+        {
+            if most != 0 && least > most {
+                return Err((field, "is below the least".to_string()));
+            }
+        }
+        let volatility_auction_ns = seconds("volatility_auction_s", self.volatility_auction_s)?;
+        if band_action == BandAction::Auction && volatility_auction_ns == 0 {
+            return Err(("volatility_auction_s", "must be given where band_action is auction".to_string()));
+        }
         Ok(SetInstrumentRules {
-            min_quantity_lots: scale.lots("min_quantity", self.min_quantity)?,
-            max_quantity_lots: scale.lots("max_quantity", self.max_quantity)?,
+            min_quantity_lots: least,
+            max_quantity_lots: most,
             round_lot_lots: scale.lots("round_lot", self.round_lot)?,
-            min_notional_minor: scale.quote_minor("min_notional", self.min_notional)?,
-            max_notional_minor: scale.quote_minor("max_notional", self.max_notional)?,
+            min_notional_minor: least_minor,
+            max_notional_minor: most_minor,
             reference_price_ticks: instrument.reference_price_ticks,
-            volatility_auction_ns: seconds("volatility_auction_s", self.volatility_auction_s)?,
+            volatility_auction_ns,
             random_end_ns: seconds("random_end_s", self.random_end_s)?,
             seed: self.seed,
             static_band_bps: basis_points("static_band", self.static_band)?,
@@ -228,18 +247,25 @@ pub fn tick_table(rows: &[FileTickRow], instrument: u32, scale: &Scale) -> Resul
             return Err(("from_price", reason));
         }
         last_ticks = from_price_ticks;
-        *place = TickRow { from_price_ticks, tick_ticks: scale.ticks("tick", row.tick)? };
+        let tick_ticks = scale.ticks("tick", row.tick)?;
+        if tick_ticks > MAX_TICK_TICKS {
+            return Err((
+                "tick",
+                format!("{} is more than {MAX_TICK_TICKS} of {}", row.tick, scale.tick_size),
+            ));
+        }
+        *place = TickRow { from_price_ticks, tick_ticks };
     }
     Ok(table)
 }
 
-/// A fee schedule.
+/// A fee schedule. `created` has the fees that it must keep within.
 ///
 /// # Errors
 /// [`Mistake`]
 pub fn fee_schedule(
     tiers: &[FileFeeTier],
-    instrument: u32,
+    created: &CreateInstrument,
     scale: &Scale,
 ) -> Result<SetFeeSchedule, Mistake> {
     if tiers.len() > MAX_FEE_TIERS {
@@ -250,7 +276,8 @@ pub fn fee_schedule(
         let ppm = ppm.filter(|ppm| ppm.unsigned_abs() <= protocol::MAX_FEE_PPM);
         ppm.ok_or((field, format!("{value} is outside -0.1 to 0.1, or no whole millionths")))
     };
-    let mut schedule = SetFeeSchedule { instrument, count: tiers.len() as u32, ..SetFeeSchedule::default() };
+    let count = tiers.len() as u32;
+    let mut schedule = SetFeeSchedule { instrument: created.instrument, count, ..SetFeeSchedule::default() };
     for (place, tier) in schedule.tiers.iter_mut().zip(tiers) {
         *place = FeeTier {
             min_volume_minor: scale.quote_minor("min_volume", Some(tier.min_volume))?,
@@ -258,7 +285,30 @@ pub fn fee_schedule(
             taker_fee_ppm: ppm("taker_fee", tier.taker_fee)?,
         };
     }
+    check_tiers(&schedule.tiers[..tiers.len()], created)?;
     Ok(schedule)
+}
+
+/// What holds cover, and what pays for rebates: see "Fees" in `docs/exchange.md`.
+fn check_tiers(tiers: &[FeeTier], created: &CreateInstrument) -> Result<(), Mistake> {
+    let from_zero = tiers.first().is_none_or(|tier| tier.min_volume_minor == 0);
+    if !from_zero || !tiers.is_sorted_by(|one, next| one.min_volume_minor < next.min_volume_minor) {
+        return Err(("min_volume", "the first tier begins at 0, and tiers rise".to_string()));
+    }
+    let most_taker = i64::from(created.taker_fee_ppm);
+    let most_maker = most_taker.max(created.maker_fee_ppm.into());
+    let least_taker = tiers.iter().map(|tier| i64::from(tier.taker_fee_ppm)).min().unwrap_or(0);
+    for tier in tiers {
+        if !(0..=most_taker).contains(&tier.taker_fee_ppm.into()) {
+            return Err(("taker_fee", "must be from 0 to the instrument's taker_fee".to_string()));
+        }
+        if !(-least_taker..=most_maker).contains(&tier.maker_fee_ppm.into()) {
+            let reason = "must be at most the higher of the instrument's fees, and a rebate at most the lowest \
+                          taker_fee of all tiers";
+            return Err(("maker_fee", reason.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// Seconds after midnight of `HH:MM` or `HH:MM:SS`.
@@ -423,14 +473,81 @@ mod tests {
         assert!(tick_table(&[row("0.02", "0.01")], 3, &scale()).is_err());
         assert!(tick_table(&[row("0.01", "0.01"), row("0.01", "0.01")], 3, &scale()).is_err());
         assert!(tick_table(&[row("0.01", "0.015")], 3, &scale()).is_err());
+        assert!(tick_table(&[row("0.01", "10485.76")], 3, &scale()).is_ok());
+        assert_eq!(tick_table(&[row("0.01", "10485.77")], 3, &scale()).unwrap_err().0, "tick");
         let tier = || FileFeeTier {
             min_volume: decimal("0"),
             maker_fee: decimal("-0.0001"),
             taker_fee: decimal("0.001"),
         };
-        let schedule = fee_schedule(&[tier()], 3, &scale()).unwrap();
+        let created = CreateInstrument { taker_fee_ppm: 1_000, ..created() };
+        let schedule = fee_schedule(&[tier()], &created, &scale()).unwrap();
         assert_eq!((schedule.tiers[0].maker_fee_ppm, schedule.tiers[0].taker_fee_ppm), (-100, 1_000));
-        assert!(fee_schedule(&[tier(), tier(), tier(), tier(), tier()], 3, &scale()).is_err());
+        assert!(fee_schedule(&[tier(), tier(), tier(), tier(), tier()], &created, &scale()).is_err());
+    }
+
+    fn created() -> CreateInstrument {
+        CreateInstrument {
+            quote_minor_per_tick_lot: 50,
+            base_minor_per_lot: 1,
+            reference_price_ticks: 0,
+            instrument: 3,
+            base_asset: 1,
+            quote_asset: 2,
+            maker_fee_ppm: 500,
+            taker_fee_ppm: 1_000,
+            ladder_levels: 0,
+            name: protocol::Name([0; 16]),
+        }
+    }
+
+    /// Tiers that the exchange refuses were found only when it ran, after a data folder had been made, and then the
+    /// message was "was rejected: InvalidParameter", without a field.
+    #[test]
+    fn tiers_beyond_what_holds_and_rebates_allow_are_refused_with_their_field() {
+        let schedule = |tiers: &[(&str, &str, &str)]| {
+            let tier = |&(volume, maker, taker): &(&str, &str, &str)| FileFeeTier {
+                min_volume: decimal(volume),
+                maker_fee: decimal(maker),
+                taker_fee: decimal(taker),
+            };
+            let tiers: Vec<_> = tiers.iter().map(tier).collect();
+            fee_schedule(&tiers, &created(), &scale()).map(|it| it.count).map_err(|(field, _)| field)
+        };
+        assert_eq!(schedule(&[("0", "0.001", "0.001"), ("5", "-0.0008", "0.0008")]), Ok(2));
+        assert_eq!(schedule(&[("1", "0", "0")]), Err("min_volume"));
+        assert_eq!(schedule(&[("0", "0", "0"), ("5", "0", "0"), ("5", "0", "0")]), Err("min_volume"));
+        assert_eq!(schedule(&[("0", "0", "0.001001")]), Err("taker_fee"));
+        assert_eq!(schedule(&[("0", "0", "-0.000001")]), Err("taker_fee"));
+        assert_eq!(schedule(&[("0", "0.001001", "0.001")]), Err("maker_fee"));
+        assert_eq!(schedule(&[("0", "-0.0008", "0.001"), ("5", "0", "0.0007")]), Err("maker_fee"));
+    }
+
+    /// As with tiers: rules that contradict each other were refused by the running exchange, which does not say where.
+    #[test]
+    fn rules_that_contradict_each_other_are_refused_with_their_field() {
+        let field = |rules: &FileRules| {
+            rules.command(&created(), &scale(), |_| Some((2, 4))).map_err(|(field, _)| field).err()
+        };
+        let some = |text: &str| Some(decimal(text));
+        let quantities =
+            |least, most| FileRules { min_quantity: least, max_quantity: most, ..Default::default() };
+        assert_eq!(field(&quantities(some("2"), some("2"))), None);
+        assert_eq!(field(&quantities(some("2"), None)), None);
+        assert_eq!(field(&quantities(some("2"), some("1.5"))), Some("max_quantity"));
+        let notionals = FileRules { min_notional: some("2"), max_notional: some("1"), ..Default::default() };
+        assert_eq!(field(&notionals), Some("max_notional"));
+        let auction = |time| FileRules {
+            band_action: Some("auction".into()),
+            volatility_auction_s: time,
+            ..Default::default()
+        };
+        assert_eq!(field(&auction(Some(1))), None);
+        assert_eq!(field(&auction(Some(0))), Some("volatility_auction_s"));
+        assert_eq!(field(&auction(None)), Some("volatility_auction_s"));
+        let fees =
+            FileRules { fee_asset: Some("USD".into()), fee_asset_rate: some("1"), ..Default::default() };
+        assert_eq!(field(&fees), Some("fee_asset"));
     }
 
     fn day(times: [&str; 5]) -> Result<SetTimetable, Mistake> {

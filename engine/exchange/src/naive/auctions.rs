@@ -67,14 +67,22 @@ impl NaiveExchange {
         outcomes.retain(|outcome| outcome.imbalance.abs() == least);
 
         let (lowest, highest) = (*outcomes.first()?, *outcomes.last()?);
-        if outcomes.iter().all(|outcome| outcome.imbalance > 0) {
-            Some(highest)
+        let best = if outcomes.iter().all(|outcome| outcome.imbalance > 0) {
+            highest.price
         } else if outcomes.iter().all(|outcome| outcome.imbalance < 0) {
-            Some(lowest)
+            lowest.price
         } else {
-            let reference = self.markets[&instrument].reference;
-            Some(self.outcome_at(instrument, reference.clamp(lowest.price, highest.price)))
+            self.markets[&instrument].reference.clamp(lowest.price, highest.price)
+        };
+        let market = &self.markets[&instrument];
+        if market.is_on_tick(best) {
+            return Some(self.outcome_at(instrument, best));
         }
+        let neighbours = [market.next_tick(Side::Buy, best), market.next_tick(Side::Sell, best)];
+        let as_good = neighbours.into_iter().flatten();
+        let as_good = as_good.filter(|price| (lowest.price..=highest.price).contains(price));
+        let nearest = as_good.min_by_key(|price| (price - best).abs());
+        Some(self.outcome_at(instrument, nearest.unwrap_or(best)))
     }
 
     /// Begins an uncross if anything crosses.

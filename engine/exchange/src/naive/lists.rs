@@ -4,9 +4,8 @@ use alloc::vec::Vec;
 
 use machine::{EventBuffer, Record};
 use protocol::{
-    CancelReason, ClientOrderId, CommandKind, ListType, MAX_POSITION_LOTS, NewClientOrderList,
-    NewExtendedOrder, NewOrderList, OrderId, OrderListAccepted, OrderTerms, OrderType, RejectReason,
-    Rejected, TimeInForce, term_flags,
+    CancelReason, ClientOrderId, CommandKind, ListType, NewClientOrderList, NewExtendedOrder, NewOrderList,
+    OrderId, OrderListAccepted, OrderTerms, OrderType, RejectReason, Rejected, TimeInForce, term_flags,
 };
 use zerocopy::FromBytes;
 
@@ -166,9 +165,13 @@ impl NaiveExchange {
         reasons.unless(id.is_none() || !repeats, RejectReason::DuplicateClientOrderId);
         reasons.result()?;
         let standing = self.stand(it)?;
-        let judged = Judged::of_new(it, &standing);
+        let judged = Judged { before: before.len(), ..Judged::of_new(it, &standing) };
         if !is_active {
-            Reasons(self.rules_of_price(&judged)).result()?;
+            // It is no open quantity yet.
+            let judged = Judged { growth: 0, ..judged };
+            let mut reasons = self.rules_of_price(&judged);
+            self.risk(&judged, &mut reasons);
+            Reasons(reasons).result()?;
             return Ok(standing);
         }
         let order = &it.order;
@@ -207,12 +210,15 @@ impl NaiveExchange {
         let Some((need, &first)) = needs.max().zip(slots.first()) else { return };
         let order = &self.orders[&first];
         let (account, asset) = self.hold_key(order);
-        let is_full =
-            self.position_toward(account, order.instrument, order.side) > i128::from(MAX_POSITION_LOTS);
-        if is_full || need > self.available_funds(account, asset) {
-            for id in ids {
-                self.cancel_of_list(id, CancelReason::InsufficientFunds, events);
-            }
+        let refused = if need > self.available_funds(account, asset) {
+            Some(CancelReason::InsufficientFunds)
+        } else if self.exceeds_position(account, order.instrument, order.side, order.leaves()) {
+            Some(CancelReason::RiskPosition)
+        } else {
+            None
+        };
+        if let Some(reason) = refused {
+            ids.into_iter().for_each(|id| self.cancel_of_list(id, reason, events));
             return;
         }
         self.set_hold(first, need);

@@ -102,6 +102,7 @@ impl NaiveExchange {
             quantity: new.quantity,
             growth: new.quantity - old.quantity,
             is_new: false,
+            before: 0,
             collectable: !new.is_pegged() && new.terms.post_only == 0,
             time_in_force: new.time_in_force,
             would_take,

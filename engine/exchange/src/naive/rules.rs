@@ -37,6 +37,8 @@ pub(crate) struct Judged {
     /// By how much the quantity grows; all of a new order's.
     pub(crate) growth: i64,
     pub(crate) is_new: bool,
+    /// How many orders of its list come before it and are accepted with it.
+    pub(crate) before: usize,
     /// What its kind may not be in a phase that collects orders.
     pub(crate) collectable: bool,
     pub(crate) time_in_force: TimeInForce,
@@ -58,6 +60,7 @@ impl Judged {
             quantity: standing.quantity,
             growth: standing.quantity,
             is_new: true,
+            before: 0,
             collectable: !immediate && !special && terms.minimum_lots == 0 && terms.post_only == 0,
             time_in_force,
             would_take: standing.would_take,
@@ -122,9 +125,6 @@ impl NaiveExchange {
             reasons.push(RejectReason::WrongPhase);
         }
         self.risk(it, &mut reasons);
-        if self.is_rate_limited(it.account) {
-            reasons.push(RejectReason::RateLimited);
-        }
         if it.would_take {
             reasons.push(RejectReason::WouldTake);
         }
@@ -153,7 +153,11 @@ impl NaiveExchange {
         own.or_else(|| self.risk.get(&(AccountId(0), instrument))).copied().unwrap_or_default()
     }
 
-    fn risk(&self, it: &Judged, reasons: &mut Vec<RejectReason>) {
+    /// The account's risk limits and its message rate: 26 to 31.
+    pub(crate) fn risk(&self, it: &Judged, reasons: &mut Vec<RejectReason>) {
+        if self.is_rate_limited(it.account, it.before) {
+            reasons.push(RejectReason::RateLimited);
+        }
         let limits = self.limits_of(it.account, it.instrument);
         if limits.max_order_lots > 0 && it.quantity > limits.max_order_lots {
             reasons.push(RejectReason::RiskQuantity);
@@ -164,21 +168,12 @@ impl NaiveExchange {
         }
         let of_account =
             |order: &&LiveOrder| order.account == it.account && order.instrument == it.instrument;
-        let open = self.orders.values().filter(of_account).count();
+        let open = self.orders.values().filter(of_account).count() + it.before;
         if it.is_new && limits.max_open_orders > 0 && open >= limits.max_open_orders as usize {
             reasons.push(RejectReason::RiskOpenOrders);
         }
-        let toward = self.position_toward(it.account, it.instrument, it.side);
-        if it.growth > 0 && toward > i128::from(MAX_POSITION_LOTS) {
+        if it.growth > 0 && self.exceeds_position(it.account, it.instrument, it.side, it.growth) {
             reasons.push(RejectReason::RiskPosition);
-        }
-        if limits.max_position_lots > 0 && it.growth > 0 {
-            let active = |order: &&LiveOrder| order.side == it.side && order.place != Place::Inactive;
-            let orders = self.orders.values().filter(of_account).filter(active);
-            let leaves: i128 = orders.map(|order| i128::from(order.leaves())).sum();
-            if toward + leaves + i128::from(it.growth) > i128::from(limits.max_position_lots) {
-                reasons.push(RejectReason::RiskPosition);
-            }
         }
         let reference = self.markets[&it.instrument].reference;
         let distance = share(reference, limits.price_collar_bps);
@@ -191,18 +186,38 @@ impl NaiveExchange {
         }
     }
 
+    /// Whether an account's position would go beyond a limit if so much more were open on a side.
+    pub(crate) fn exceeds_position(
+        &self,
+        account: AccountId,
+        instrument: InstrumentId,
+        side: Side,
+        more: i64,
+    ) -> bool {
+        let toward = self.position_toward(account, instrument, side);
+        let is_open = |order: &&LiveOrder| {
+            (order.account, order.instrument, order.side) == (account, instrument, side)
+                && order.place != Place::Inactive
+        };
+        let open: i128 = self.orders.values().filter(is_open).map(|order| i128::from(order.leaves())).sum();
+        let most = self.limits_of(account, instrument).max_position_lots;
+        toward > i128::from(MAX_POSITION_LOTS)
+            || most > 0 && toward + open + i128::from(more) > i128::from(most)
+    }
+
     /// An account's position as something that an order of this side adds to.
     pub(crate) fn position_toward(&self, account: AccountId, instrument: InstrumentId, side: Side) -> i128 {
         let position = self.positions.get(&(account, instrument)).copied().unwrap_or(0);
         if side == Side::Buy { position } else { -position }
     }
 
-    /// Whether the account's interval is at work and full.
-    fn is_rate_limited(&self, account: AccountId) -> bool {
+    /// Whether the account's interval is full with so many orders before this one.
+    fn is_rate_limited(&self, account: AccountId, before: usize) -> bool {
         let account = &self.accounts[&account];
         let at_work =
             account.interval.filter(|&(begin, _)| !self.has_passed(begin, account.options.interval_ns));
-        account.options.max_orders > 0 && at_work.is_some_and(|(_, sent)| sent >= account.options.max_orders)
+        let sent = at_work.map_or(0, |(_, sent)| sent as usize) + before;
+        account.options.max_orders > 0 && sent >= account.options.max_orders as usize
     }
 
     fn has_passed(&self, begin_ns: u64, interval_ns: u64) -> bool {

@@ -157,7 +157,7 @@ impl Market {
 
     /// The next price that the tick table allows below (for a buy) or above (for a sell) a price. In each row it is the
     /// multiple nearest to the price; of all rows the nearest counts.
-    fn next_tick(&self, side: Side, price: i64) -> Option<i64> {
+    pub(crate) fn next_tick(&self, side: Side, price: i64) -> Option<i64> {
         let rows = &self.ticks.rows[..self.ticks.count as usize];
         if rows.is_empty() {
             let next = if side == Side::Buy { price - 1 } else { price + 1 };
@@ -368,12 +368,20 @@ impl NaiveExchange {
         quote + part(quote, self.markets[&it.instrument].created.taker_fee_ppm)
     }
 
-    /// The most lots that a budget covers at the prices now in the book, and what they cost with the fee.
+    /// The most lots that a budget covers at the prices now in the book, in round lots where there are any, and what they
+    /// cost with the fee.
     fn within_budget(&self, it: &NewExtendedOrder, worst: i64) -> (i64, i128) {
+        let most = if it.order.quantity_lots > 0 { it.order.quantity_lots } else { MAX_40_BITS };
+        let covered = self.covered_by_budget(it, worst, most);
+        let round_lot = self.markets[&it.order.instrument].rules.round_lot_lots.max(1);
+        self.covered_by_budget(it, worst, covered.0 / round_lot * round_lot)
+    }
+
+    /// The most lots up to a quantity that a budget covers.
+    fn covered_by_budget(&self, it: &NewExtendedOrder, worst: i64, most: i64) -> (i64, i128) {
         let NewExtendedOrder { order, terms } = it;
         let fee_ppm = self.markets[&order.instrument].created.taker_fee_ppm;
         let with_fee = |quote: i128| quote + part(quote, fee_ppm);
-        let most = if order.quantity_lots > 0 { order.quantity_lots } else { MAX_40_BITS };
         let (mut lots, mut quote, mut met) = (0, 0, 0);
         for slot in self.queue(order.instrument, Side::Sell) {
             let offer = &self.orders[&slot];

@@ -157,9 +157,10 @@ impl Commands {
                 [vec![first], self.pair()].concat()
             }
         };
-        if list_type > 1 && self.random.one_in(4) {
-            // More than anyone can pay for, which only shows when it is to become active.
-            orders.iter_mut().skip(1).for_each(|order| order.order.quantity_lots = 1 << 30);
+        if list_type > 1 && self.random.one_in(2) {
+            // More than anyone can pay for, or as much as any position may be: which only shows when it is to become active.
+            let lots = if self.random.one_in(2) { 1 << 30 } else { 3 * self.lots };
+            orders.iter_mut().skip(1).for_each(|order| order.order.quantity_lots = lots);
         }
         for order in &mut orders {
             order.order.account = account;
@@ -383,7 +384,7 @@ impl Commands {
         match self.random.below(9) {
             0 => command.max_order_lots = self.quantity(),
             1 => command.max_order_notional_minor = self.amount(),
-            2 => command.max_position_lots = self.random.within(1, 3 * self.lots),
+            2 | 5 => command.max_position_lots = self.random.within(1, 3 * self.lots),
             3 => command.max_open_orders = 1 + self.random.below(5) as u32,
             4 => command.price_collar_bps = self.random.pick(&[1, 100, 500, 10_000, 10_001]),
             _ => {}
