@@ -149,6 +149,36 @@ fn a_signed_logon_needs_no_password_and_cannot_be_copied() {
     assert_eq!(world.send_bytes(&mut again, &bytes)[0].get(35), "A");
 }
 
+/// Used signatures were known to the process alone: who had kept a signed Logon that resets the sequences could send it
+/// again after a restart, as long as its SendingTime was near the clock.
+#[test]
+fn a_signed_logon_cannot_be_copied_after_a_restart_either() {
+    let key = HmacKey::parse(KEY).unwrap();
+    let mut world = World::with_config(|config| {
+        config.users[0].hmac_key = Some(HmacKey::parse(KEY).unwrap());
+    });
+    let signed = |now_ns: u64| {
+        let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
+        let signature = key.sign(format!("{now}\x01A\x011\x01ALICE\x01RIALTO\x01alice").as_bytes());
+        let fields = format!("95=64|96={signature}|98=0|108=30|141=Y|553=alice");
+        message("ALICE", 1, "A", &fields, now_ns)
+    };
+    // The client's clock is ahead of ours, and of that of the process that starts next.
+    let bytes = signed(world.now_ns + 60 * SECOND_NS);
+    let mut alice = world.connect("ALICE");
+    assert_eq!(world.send_bytes(&mut alice, &bytes)[0].get(35), "A");
+    for _ in 0..2 {
+        world.kill_and_restart(true);
+        world.now_ns += SECOND_NS;
+        let mut copy = world.connect("ALICE");
+        world.send_bytes(&mut copy, &bytes);
+        assert_eq!(copy.closed, Some("Logon with a signature that was used before"));
+    }
+    let mut alice = world.connect("ALICE");
+    let later = signed(world.now_ns + 60 * SECOND_NS);
+    assert_eq!(world.send_bytes(&mut alice, &later)[0].get(35), "A");
+}
+
 #[test]
 fn permissions_hold_for_each_message() {
     let mut world = World::with_config(|config| {

@@ -119,6 +119,7 @@ impl Gateway {
                 if !self.guard.use_signature(client, sent_ns) {
                     return Proof::Wrong("Logon with a signature that was used before");
                 }
+                self.store.signed_is(client, sent_ns);
                 Proof::Shown
             }
             _ if user.password.is_some() && message.get(tags::PASSWORD).is_some() && name_ok => {

@@ -85,6 +85,7 @@ impl Gateway {
                 Client::new(session, Throttle::new(&user.access.throttle), firm)
             })
             .collect();
+        let guard = guard_of(&config, &store);
         let by_comp_id =
             names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
         Ok(Self {
@@ -108,7 +109,7 @@ impl Gateway {
             now_ns: 0,
             verifier,
             next_ticket: 0,
-            guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(limits)),
+            guard,
             attempts: Vec::new(),
             firms: config.firms.values().map(Throttle::new).collect(),
             configured_passwords,
@@ -138,6 +139,15 @@ impl Gateway {
             self.store.note(format!("the gateway's last checkpoint cannot be written: {error}"));
         }
     }
+}
+
+/// The guard that this port shares, or one of its own; signatures that were used before the restart stay used.
+fn guard_of(config: &GatewayConfig, store: &Store) -> LogonGuard {
+    let guard = config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits));
+    for client in 0..config.users.len() {
+        guard.use_signature(client, store.signed_ns(client));
+    }
+    guard
 }
 
 /// Gives the users the passwords that they have changed to.

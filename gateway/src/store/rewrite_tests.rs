@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
 /// Next out and in, version, began, cancels after.
-type Numbers = (u64, u64, Option<Version>, u64, Option<u64>);
+type Numbers = (u64, u64, Option<Version>, u64, (Option<u64>, u64));
 
 /// All that a store would tell: of each session its numbers, and each message that can be had again.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +48,8 @@ fn told(store: &mut Store) -> Told {
     }
     let numbers = (0..sessions).map(|at| {
         let (next_out, next_in) = (store.next_out(at), store.next_in(at));
-        (next_out, next_in, store.version(at), store.began_ns(at), store.cancels_after_ns(at))
+        let ends = (store.cancels_after_ns(at), store.signed_ns(at));
+        (next_out, next_in, store.version(at), store.began_ns(at), ends)
     });
     Told { applied: store.applied(), numbers: numbers.collect(), messages }
 }
@@ -78,7 +79,8 @@ fn go_on(stores: &mut [&mut Store], random: &mut SmallRng, sequence: &mut u64) {
                 1 => store.version_is(session, Version::ALL[long % 5]),
                 2 => store.began_is(session, *sequence),
                 3 => store.cancels_after_ns_is(session, Some(*sequence)),
-                4..80 => store.next_in_is(session, *sequence),
+                4 => store.signed_is(session, *sequence),
+                5..80 => store.next_in_is(session, *sequence),
                 80..100 => store.next_out_is(session, number + 1),
                 100..200 => store.application(session, number, &vec![b'a' + (long % 20) as u8; long]),
                 _ => store.report(session, number, &sent(*sequence), None, number.to_string().as_bytes()),
