@@ -4,8 +4,10 @@ mod support;
 
 use std::net::IpAddr;
 
-use gateway::GatewayLimits;
-use gateway::access::{HmacKey, LogonGuard, Permissions, ThrottleLimits};
+use gateway::access::{
+    FirmThrottles, HmacKey, InlineVerifier, LogonGuard, PasswordHash, Permissions, ThrottleLimits, Verifier,
+    Work,
+};
 use gateway::fix::format_utc_millis;
 use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order};
 
@@ -236,6 +238,60 @@ fn sessions_of_a_firm_share_its_throttle() {
     assert_eq!(world.send(&mut bob, "D", &order("b1", 1, "1", "100"))[0].get(150), "0");
     assert_eq!(world.send(&mut alice, "D", &order("a2", 1, "1", "100"))[0].get(150), "0");
     assert_eq!(world.send(&mut bob, "D", &order("b2", 1, "1", "100"))[0].get(103), "99");
+}
+
+/// Each port of a process had a firm's limits for itself: by two ports it sent twice as much. And a session over its own soft
+/// limit was spared the firm's hard one.
+#[test]
+fn a_firm_has_its_throttle_once_for_all_ports_and_the_harder_limit_counts() {
+    let firm = ThrottleLimits { soft_per_second: 3, hard_per_second: 4, ..ThrottleLimits::default() };
+    let firms = [("HOUSE".to_owned(), firm)].into_iter().collect();
+    let throttles = FirmThrottles::new(&firms);
+    let port = || {
+        World::with_config(|config| {
+            config.firms = firms.clone();
+            config.firm_throttles = Some(throttles.clone());
+            config.users.iter_mut().for_each(|user| user.access.firm = Some("HOUSE".to_owned()));
+            config.users[1].access.throttle = ThrottleLimits { soft_per_second: 1, ..Default::default() };
+        })
+    };
+    let (mut world, mut other_port) = (port(), port());
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let (mut bob, _) = other_port.log_on("BOB", 1, "");
+    for id in ["a1", "a2"] {
+        assert_eq!(world.send(&mut alice, "D", &order(id, 1, "1", "100"))[0].get(150), "0");
+    }
+    assert_eq!(other_port.send(&mut bob, "D", &order("b1", 1, "1", "100"))[0].get(150), "0");
+    assert_eq!(world.send(&mut alice, "D", &order("a3", 1, "1", "100"))[0].get(103), "99");
+    let end = other_port.send(&mut bob, "D", &order("b2", 1, "1", "100"));
+    assert_eq!(end[0].pick(&[35, 58]), "35=5|58=too many messages a second");
+}
+
+/// What has no effect was not counted: orders sent again with PossResend, and messages that the session has no permission for,
+/// could come at any rate.
+#[test]
+fn repeated_and_forbidden_messages_count_too() {
+    let limits = ThrottleLimits { soft_per_second: 3, hard_per_second: 6, ..ThrottleLimits::default() };
+    let mut world = World::with_config(|config| {
+        config.users.iter_mut().for_each(|user| user.access.throttle = limits);
+        config.users[1].access.permissions = Permissions::NONE;
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let repeated = format!("97=Y|{}", order("a1", 1, "1", "100"));
+    assert_eq!(world.send(&mut alice, "D", &repeated)[0].get(150), "0");
+    for _ in 0..5 {
+        assert!(world.send(&mut alice, "D", &repeated).is_empty(), "it had its effect");
+    }
+    assert_eq!(world.send(&mut alice, "D", &repeated)[0].pick(&[35]), "35=5");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let answers: Vec<String> = (0..7)
+        .map(|_| world.send(&mut bob, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now")[0].pick(&[35, 380]))
+        .collect();
+    assert_eq!(answers, ["35=j|380=6"; 7], "cancels have a budget of their own: none here");
+    let answers: Vec<String> = (0..7)
+        .map(|at| world.send(&mut bob, "D", &order(&format!("b{at}"), 1, "1", "100"))[0].get(35).to_owned())
+        .collect();
+    assert_eq!(answers, ["j", "j", "j", "8", "8", "8", "5"]);
 }
 
 #[test]

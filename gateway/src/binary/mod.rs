@@ -24,7 +24,9 @@ use zerocopy::IntoBytes as _;
 pub use config::BinaryConfig;
 
 use crate::Acceptor;
-use crate::access::{Attempt, AuditLog, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier};
+use crate::access::{
+    Attempt, AuditLog, FirmThrottles, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier,
+};
 use crate::endpoint::Endpoint;
 use crate::gateway::{CommandPort, GatewayCounters, GatewayError, LinkId};
 use crate::transport::Security;
@@ -163,7 +165,7 @@ pub struct BinaryGateway {
     guard: LogonGuard,
     attempts: Vec<Attempt>,
     notes: Vec<String>,
-    firms: Vec<Throttle>,
+    firms: FirmThrottles,
 }
 
 impl Acceptor<BinaryGateway> {
@@ -216,7 +218,7 @@ impl BinaryGateway {
             guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits)),
             attempts: Vec::new(),
             notes: Vec::new(),
-            firms: config.firms.values().map(Throttle::new).collect(),
+            firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             config,
         })
     }
@@ -456,8 +458,8 @@ impl BinaryGateway {
         let cancel = is_cancel(payload);
         let it = &mut self.sessions[session];
         let of_session = it.throttle.take(cancel, now_ns);
-        let of_firm = it.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
-        if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }
+        let of_firm = it.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms.take(firm, cancel, now_ns));
+        of_session.max(of_firm)
     }
 
     /// Cancels the orders of sessions that have been away for too long.

@@ -27,7 +27,7 @@ use std::net::IpAddr;
 
 use machine::{Record, Source};
 
-use crate::access::{Attempt, ChangedPasswords, LogonGuard, PasswordHash, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, FirmThrottles, LogonGuard, PasswordHash, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
@@ -180,7 +180,7 @@ pub struct Gateway {
     guard: LogonGuard,
     attempts: Vec<Attempt>,
     /// Throttles of the firms, by the place of their name in the configuration.
-    firms: Vec<Throttle>,
+    firms: FirmThrottles,
     /// Hashes of the configuration, by user: those in `config` may have been changed since.
     configured_passwords: Vec<Option<PasswordHash>>,
     changed_passwords: Option<ChangedPasswords>,

@@ -6,7 +6,7 @@ use super::activity::Activity;
 use super::client::Client;
 use super::drop_copy::DropCopies;
 use super::{Gateway, GatewayCounters, GatewayError};
-use crate::access::{ChangedPasswords, InlineVerifier, LogonGuard, Throttle, Verifier};
+use crate::access::{ChangedPasswords, FirmThrottles, InlineVerifier, LogonGuard, Throttle, Verifier};
 use crate::config::GatewayConfig;
 use crate::drop_copy::Owners;
 use crate::fix::FieldIndex;
@@ -111,7 +111,8 @@ impl Gateway {
             next_ticket: 0,
             guard,
             attempts: Vec::new(),
-            firms: config.firms.values().map(Throttle::new).collect(),
+            abandoned: Vec::new(),
+            firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             configured_passwords,
             changed_passwords,
             changes: Vec::new(),

@@ -21,27 +21,26 @@ impl Gateway {
         now_ns: u64,
         port: &mut dyn CommandPort,
     ) -> Taken {
+        let route = route_of(message.message_type());
+        let is_market = route == Some(Route::Market);
+        // What has no effect is counted all the same.
+        let verdict = self.count(client, message, now_ns);
+        if verdict == ThrottleVerdict::LogOut {
+            let text = "too many messages a second";
+            self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
+            self.cancel_at_once(client, now_ns);
+            return Taken::Dropped;
+        }
         if self.is_repeated(client, message) {
             return Taken::Yes;
         }
-        let route = route_of(message.message_type());
-        let is_market = route == Some(Route::Market);
+        if verdict == ThrottleVerdict::Reject {
+            self.refuse_rate(client, message, now_ns);
+            return Taken::Yes;
+        }
         if !is_market && !self.config.users[client].access.permissions.allows(message.message_type()) {
             self.refuse_permission(client, message, now_ns);
             return Taken::Yes;
-        }
-        match self.count(client, message, now_ns) {
-            ThrottleVerdict::Pass => {}
-            ThrottleVerdict::Reject => {
-                self.refuse_rate(client, message, now_ns);
-                return Taken::Yes;
-            }
-            ThrottleVerdict::LogOut => {
-                let text = "too many messages a second";
-                self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
-                self.cancel_at_once(client, now_ns);
-                return Taken::Dropped;
-            }
         }
         if is_market {
             self.on_market_request(client, message, now_ns);
@@ -89,8 +88,8 @@ impl Gateway {
         state.counted = sequence;
         let cancel = matches!(message.message_type(), b"F" | b"q" | b"K");
         let of_session = state.throttle.take(cancel, now_ns);
-        let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
-        if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }
+        let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms.take(firm, cancel, now_ns));
+        of_session.max(of_firm)
     }
 
     /// Over the soft limit: the answer that the message type has for a refusal.
