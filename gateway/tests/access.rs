@@ -3,13 +3,16 @@
 mod support;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gateway::access::{
     FirmThrottles, HmacKey, InlineVerifier, LogonGuard, PasswordHash, Permissions, ThrottleLimits, Verifier,
     Work,
 };
 use gateway::fix::format_utc_millis;
-use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order};
+use gateway::{Gateway, GatewayLimits};
+use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order, user};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -95,6 +98,57 @@ fn every_attempt_is_noted_without_its_secret() {
     );
     assert!(attempts.iter().all(|it| !it.line().contains("-word") && !it.line().contains("secret")));
     assert!(world.gateway.take_attempts().is_empty());
+}
+
+/// Checks passwords when it is told to.
+#[derive(Default)]
+struct SlowVerifier {
+    inner: InlineVerifier,
+    checks: Arc<AtomicBool>,
+}
+
+impl Verifier for SlowVerifier {
+    fn submit(&mut self, work: Work) -> bool {
+        self.inner.submit(work)
+    }
+
+    fn submit_change(&mut self, work: Work, new_password: Vec<u8>) -> bool {
+        self.inner.submit_change(work, new_password)
+    }
+
+    fn poll(&mut self) -> Option<(u64, bool)> {
+        if self.checks.load(Ordering::Relaxed) { self.inner.poll() } else { None }
+    }
+
+    fn take_hash(&mut self, ticket: u64) -> Option<PasswordHash> {
+        self.inner.take_hash(ticket)
+    }
+}
+
+/// A guess whose connection ended before its password was checked was in no audit log and counted for no lock-out: a guesser
+/// who did not wait for the answer had our processor check passwords without end.
+#[test]
+fn a_guess_counts_whether_its_answer_is_waited_for_or_not() {
+    let mut world = World::new();
+    let verifier = SlowVerifier::default();
+    let checks = Arc::clone(&verifier.checks);
+    world.gateway = Gateway::open_threaded(world.config.clone(), Box::new(verifier)).unwrap();
+    let mut attempt = |password: &str, waits: bool| {
+        checks.store(waits, Ordering::Relaxed);
+        let (mut client, _) = try_password(&mut world, ADDRESS, password);
+        if client.closed.is_none() {
+            world.drop_link(&mut client);
+        }
+        checks.store(true, Ordering::Relaxed);
+        world.settle();
+        world.gateway.take_attempts().iter().map(|it| it.reason).collect::<Vec<&str>>()
+    };
+    let ended = "Logon whose connection ended before its password was checked";
+    assert_eq!(attempt("ALICE-secret", false), [ended]);
+    for _ in 0..5 {
+        assert_eq!(attempt("guess", false), ["Logon with a wrong password"]);
+    }
+    assert_eq!(attempt("ALICE-secret", true), ["Logon while locked out after too many failures"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use crate::gateway::{CommandPort, GatewayCounters, GatewayError, LinkId};
 use crate::transport::Security;
 use command::{Refused, check, is_cancel};
 use feed::{Audience, Feed, Viewer, audience};
-use login::Login;
+use login::{AbandonedLogin, Login};
 use replay::Replay;
 use wire::{Packet, Refusal, RefusalReason, find_packet, packet, push_packet};
 
@@ -164,6 +164,7 @@ pub struct BinaryGateway {
     next_ticket: u64,
     guard: LogonGuard,
     attempts: Vec<Attempt>,
+    abandoned: Vec<AbandonedLogin>,
     notes: Vec<String>,
     firms: FirmThrottles,
 }
@@ -217,6 +218,7 @@ impl BinaryGateway {
             next_ticket: 0,
             guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits)),
             attempts: Vec::new(),
+            abandoned: Vec::new(),
             notes: Vec::new(),
             firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             config,
@@ -334,13 +336,13 @@ impl BinaryGateway {
         self.detach(link, now_ns);
         let link = self.link(link);
         link.closing = Some(reason);
-        link.state = State::Stranger;
         link.input.clear();
         link.stalled = false;
     }
 
     /// Parts a link from its session, whose orders are cancelled if they are to be.
     fn detach(&mut self, link: LinkId, now_ns: u64) {
+        self.abandon_login(link, now_ns);
         let Some(session) = self.sessions.iter_mut().find(|it| it.link == Some(link)) else { return };
         session.link = None;
         if self.config.cancel_on_disconnect {

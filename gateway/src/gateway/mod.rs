@@ -113,6 +113,14 @@ struct PendingLogon {
     message: Vec<u8>,
 }
 
+/// The same after its connection has ended.
+struct AbandonedLogon {
+    ticket: u64,
+    client: usize,
+    address: IpAddr,
+    tls: bool,
+}
+
 /// One byte stream.
 struct Link {
     address: IpAddr,
@@ -179,6 +187,8 @@ pub struct Gateway {
     next_ticket: u64,
     guard: LogonGuard,
     attempts: Vec<Attempt>,
+    /// Logons whose connection did not wait for their password to be checked: at most as many as the verifier takes.
+    abandoned: Vec<AbandonedLogon>,
     /// Throttles of the firms, by the place of their name in the configuration.
     firms: FirmThrottles,
     /// Hashes of the configuration, by user: those in `config` may have been changed since.
@@ -438,6 +448,7 @@ impl Gateway {
     /// The link is gone; its place is free again.
     pub fn disconnect(&mut self, link: LinkId) {
         self.detach(link, Ending::Drop);
+        self.abandon_logon(link);
         self.links[link] = None;
     }
 
@@ -469,9 +480,9 @@ impl Gateway {
         let logged_out = matches!(reason, LOGGED_OUT | CLIENT_LOGGED_OUT);
         self.detach(link, if logged_out { Ending::Logout } else { Ending::Drop });
         self.activity.links.insert(link);
+        self.abandon_logon(link);
         let link = self.link(link);
         link.closing = Some(reason);
-        link.pending = None;
         link.input.clear();
         link.stalled = false;
     }
