@@ -253,6 +253,51 @@ fn permissions_hold_for_each_message() {
     assert!(world.gateway.orders().is_empty());
 }
 
+/// The permission `admin` could be given and allowed nothing.
+#[test]
+fn an_operators_session_cancels_the_orders_of_others() {
+    let mut world = World::with_config(|config| {
+        let mut operator = user("OPS", 0);
+        operator.access.permissions = Permissions::ADMIN;
+        config.users.push(operator);
+        config.users[1].access.permissions = Permissions::ADMIN.and(Permissions::TRADE);
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let (mut operator, _) = world.log_on("OPS", 1, "");
+    let refused = world.send(&mut operator, "D", &order("o1", 1, "1", "100"));
+    assert_eq!(refused[0].pick(&[35, 380]), "35=j|380=6");
+    let refused = world.send(&mut alice, "q", "11=m|530=7|1=3|60=now");
+    assert_eq!(refused[0].pick(&[35, 531, 532]), "35=r|531=0|532=99", "she is no operator");
+    // Of one account; its owner is told as it is when the operator's tool does it.
+    world.send(&mut alice, "D", &order("a1", 1, "1", "90"));
+    world.send(&mut bob, "D", &order("b1", 1, "1", "90"));
+    let done = world.send(&mut bob, "q", "11=m1|530=7|1=2|60=now");
+    assert_eq!(done[0].pick(&[35, 11, 531, 533]), "35=r|11=m1|531=7|533=1");
+    assert_eq!(done.len(), 1);
+    let told = world.take(&mut alice);
+    assert_eq!(told[0].pick(&[35, 11, 150, 58, 378]), "35=8|11=a1|150=4|58=Operator|378=8");
+    // Of all accounts.
+    world.send(&mut alice, "D", &order("a2", 1, "1", "90"));
+    let done = world.send(&mut operator, "q", "11=m2|530=1|55=BTC/USD|60=now");
+    assert_eq!(done[0].pick(&[35, 11, 531, 533]), "35=r|11=m2|531=1|533=2");
+    for (client, id) in [(&mut alice, "a2"), (&mut bob, "b1")] {
+        assert_eq!(world.take(client)[0].pick(&[11, 150, 58]), format!("11={id}|150=4|58=Operator"));
+    }
+    // What an owner cancels is the owner's, as ever; what the exchange refuses is told to who has asked.
+    let own = world.send(&mut bob, "q", "11=m3|530=7|60=now");
+    assert_eq!(own[0].pick(&[11, 531, 533]), "11=m3|531=7|533=0");
+    for account in ["9", "0", "x"] {
+        let unknown = world.send(&mut operator, "q", &format!("11=m4{account}|530=7|1={account}|60=now"));
+        assert_eq!(unknown[0].pick(&[35, 531, 532]), "35=r|531=0|532=99", "{account}");
+    }
+    world.kill_and_restart(true);
+    let (mut operator, _) = world.log_on("OPS", operator.next_out, "");
+    let again = world.send(&mut operator, "2", "7=1|16=0");
+    let reports = again.iter().filter(|it| it.get(35) == "r").count();
+    assert_eq!((reports, world.gateway.store().messages_made_differently()), (4, 0), "{again:?}");
+}
+
 #[test]
 fn over_the_soft_limit_messages_are_rejected_and_over_the_hard_one_the_session_ends() {
     let limits = ThrottleLimits { soft_per_second: 3, hard_per_second: 6, cancels_per_second: 2 };

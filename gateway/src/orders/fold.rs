@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use machine::Record;
+use machine::{Record, Source};
 use protocol::{
     AccountId, AmountMinor, AssetCreated, AssetId, BUSTABLE_TRADES, CancelReason, ClientOrderId, CommandKind,
     Deposited, EventKind, ExtendedOrderAccepted, FeeCharged, InstrumentCreated, MassCancelAccepted,
@@ -91,7 +91,8 @@ impl Orders {
             }
             EventKind::OrderShown => event.body_as().into_iter().for_each(|body| self.on_shown(body)),
             EventKind::MassCancelAccepted => {
-                event.body_as().into_iter().for_each(|body| self.on_mass_cancel(body, stamp));
+                let source = event.header().source;
+                event.body_as().into_iter().for_each(|body| self.on_mass_cancel(body, stamp, source));
             }
             _ => {}
         }
@@ -211,16 +212,27 @@ impl Orders {
     }
 
     /// A mass cancel has begun. Only one that a client asked for by a ClOrdID of its own is reported.
-    fn on_mass_cancel(&mut self, body: &MassCancelAccepted, stamp: Stamp) {
-        if !body.client_order_id.is_none() && self.session_of.contains_key(&body.account) {
-            self.mass_cancels.push((stamp.sequence, *body));
+    fn on_mass_cancel(&mut self, body: &MassCancelAccepted, stamp: Stamp, source: Source) {
+        if !body.client_order_id.is_none()
+            && let Some(session) = self.told_of_mass_cancel(body.account, source)
+        {
+            self.mass_cancels.push(((stamp.sequence, session), *body));
         }
     }
 
+    /// Who is told of a mass cancel of this account: the account's session, or an operator's that has asked for it.
+    fn told_of_mass_cancel(&self, account: AccountId, source: Source) -> Option<u16> {
+        let asker = if source.gateway == self.gateway { source.session.checked_sub(1) } else { None };
+        let is_operator = |session: &u16| {
+            let own = self.accounts_of.get(usize::from(*session));
+            own.is_some_and(|own| *own != account || account == AccountId::WORLD)
+        };
+        asker.filter(is_operator).or_else(|| self.session_of.get(&account).copied())
+    }
+
     fn on_mass_cancel_done(&mut self, body: &MassCancelDone, stamp: Stamp) -> Option<Report> {
-        let at = self.mass_cancels.iter().position(|(sequence, _)| *sequence == body.begun_sequence)?;
-        let (sequence, begun) = self.mass_cancels.swap_remove(at);
-        let session = *self.session_of.get(&begun.account)?;
+        let at = self.mass_cancels.iter().position(|((sequence, _), _)| *sequence == body.begun_sequence)?;
+        let ((sequence, session), begun) = self.mass_cancels.swap_remove(at);
         self.remember(session, begun.client_order_id, OrderId::NONE);
         Some(Report::MassCancel(MassCancelReport {
             session,
@@ -390,10 +402,19 @@ impl Orders {
         Some(Report::Execution(report))
     }
 
-    fn on_rejected(&mut self, body: &Rejected, stamp: Stamp, asked: Option<&Asked>) -> Option<Report> {
-        let session = *self.session_of.get(&body.account)?;
+    fn on_rejected(
+        &mut self,
+        body: &Rejected,
+        stamp: Stamp,
+        source: Source,
+        asked: Option<&Asked>,
+    ) -> Option<Report> {
         let reason = RejectReason::from_code(body.reason)?;
         let kind = CommandKind::from_code(body.command_kind)?;
+        let session = match kind {
+            CommandKind::MassCancel => self.told_of_mass_cancel(body.account, source)?,
+            _ => *self.session_of.get(&body.account)?,
+        };
         match kind {
             CommandKind::NewOrder
             | CommandKind::NewExtendedOrder

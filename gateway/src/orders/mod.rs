@@ -172,6 +172,8 @@ pub struct Orders {
     /// Assets and instruments.
     pub catalog: Catalog,
     session_of: HashMap<AccountId, u16, RandomState>,
+    /// By session.
+    accounts_of: Vec<AccountId>,
     accounts: Accounts,
     by_id: HashMap<OrderId, Order, InSequence>,
     /// Orders that have begun and not ended: a small table, and in use.
@@ -182,8 +184,9 @@ pub struct Orders {
     client_ids: ClientIds,
     /// Trades of these sessions that may still be busted, by number, with where each was reported.
     trades: VecDeque<(u64, Stamp)>,
-    /// Mass cancels of these sessions that are at work, by the sequence of the command that began them.
-    mass_cancels: Vec<(u64, MassCancelAccepted)>,
+    /// Mass cancels of these sessions that are at work, by the sequence of the command that began them and the session that
+    /// is told.
+    mass_cancels: Vec<((u64, u16), MassCancelAccepted)>,
     lists: Lists,
     /// Accounts of these sessions that pay fees in fee assets, ascending.
     fee_payers: Vec<AccountId>,
@@ -208,6 +211,7 @@ impl Orders {
         Self {
             catalog: Catalog::default(),
             session_of: sessions.collect(),
+            accounts_of: accounts.to_vec(),
             accounts: Accounts::new(accounts.len()),
             by_id: HashMap::with_capacity_and_hasher(2 * done_limit, InSequence),
             live: HashSet::default(),

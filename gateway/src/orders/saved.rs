@@ -99,7 +99,7 @@ type Trades = VecDeque<(u64, Stamp)>;
 type OrderLists = BTreeMap<u64, OrderList>;
 type FeePayers = Vec<AccountId>;
 type NewestLists = VecDeque<u64>;
-type MassCancels = Vec<(u64, MassCancelAccepted)>;
+type MassCancels = Vec<((u64, u16), MassCancelAccepted)>;
 
 impl Catalog {
     fn save(&self, out: &mut Vec<u8>) {
@@ -164,6 +164,7 @@ impl Orders {
         let Self {
             catalog,
             session_of: _,
+            accounts_of: _,
             accounts,
             by_id,
             live: _,
