@@ -33,8 +33,14 @@ impl Orders {
                 self.hold(event, body, index, reports)
             }),
             EventKind::OrderCanceled => one(event.body_as().and_then(|body| self.on_canceled(body, stamp))),
-            EventKind::OrderReplaced => one(event.body_as().and_then(|body| self.on_replaced(body, stamp))),
-            EventKind::Rejected => one(event.body_as().and_then(|body| self.on_rejected(body, stamp, asked))),
+            EventKind::OrderReplaced => {
+                let ours = event.header().source.gateway == self.gateway;
+                one(event.body_as().and_then(|body| self.on_replaced(body, stamp, ours)))
+            }
+            EventKind::Rejected => {
+                let source = event.header().source;
+                one(event.body_as().and_then(|body| self.on_rejected(body, stamp, source, asked)))
+            }
             EventKind::OrderRepriced => one(event.body_as().and_then(|body| self.on_repriced(body, stamp))),
             EventKind::OrderTriggered => one(event.body_as().and_then(|body| self.on_triggered(body, stamp))),
             EventKind::OrderDecremented => {
@@ -276,7 +282,8 @@ impl Orders {
         Some(Report::Execution(report))
     }
 
-    fn on_replaced(&mut self, body: &OrderReplaced, stamp: Stamp) -> Option<Report> {
+    /// `ours`: a session of this gateway has asked for it.
+    fn on_replaced(&mut self, body: &OrderReplaced, stamp: Stamp, ours: bool) -> Option<Report> {
         let order = self.by_id.get_mut(&body.order_id)?;
         let original = order.client_order_id;
         order.client_order_id = body.client_order_id;
@@ -288,9 +295,12 @@ impl Orders {
         if order.is_special
             && let Some(special) = self.special.get_mut(&order.order_id)
         {
-            // What has changed of them may have been told just before.
+            // What has changed of them has been told just before, if this gateway has asked for it: only those of others send
+            // commands that change them in silence. One that keeps its place has not changed any.
             let told = self.told_terms.take() == Some(body.order_id);
-            special.forget_what_changed(told || body.kept_priority == 1);
+            if !(ours || told || body.kept_priority == 1) {
+                special.forget_what_may_have_changed();
+            }
         }
         self.remember(order.session, order.client_order_id, order.order_id);
         let mut report = ExecutionReport::of(order, b'5', stamp);

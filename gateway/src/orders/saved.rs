@@ -160,8 +160,9 @@ impl Orders {
 
     /// Appends all that events have said, the same bytes for the same orders.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        // Accounts and limits are configured, and stand in the checkpoint's header; who is live stands in the orders.
+        // Gateway, accounts and limits are configured, and stand in the checkpoint's header; who is live stands in the orders.
         let Self {
+            gateway: _,
             catalog,
             session_of: _,
             accounts_of: _,
@@ -194,8 +195,13 @@ impl Orders {
     }
 
     /// Takes what [`Orders::save`] has written; `None` if it is something else.
-    pub(crate) fn load(input: &mut &[u8], accounts: &[AccountId], done_limit: usize) -> Option<Self> {
-        let mut orders = Self::new(accounts, done_limit);
+    pub(crate) fn load(
+        input: &mut &[u8],
+        gateway: u16,
+        accounts: &[AccountId],
+        done_limit: usize,
+    ) -> Option<Self> {
+        let mut orders = Self::new(gateway, accounts, done_limit);
         orders.catalog = Catalog::load(input)?;
         orders.accounts = Accounts::load(input)?;
         orders.by_id.extend(LiveAndDone::load(input)?);
