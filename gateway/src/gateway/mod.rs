@@ -250,8 +250,9 @@ impl Gateway {
             self.journal_end = self.journal_end.max(header.sequence);
             if let Some(client) = self.client_of(header.source) {
                 self.activity.clients.insert(client);
-                if let Some(request) = self.clients[client].finish_request() {
-                    self.on_list_done(client, &request, header.sequence, now_ns);
+                match self.clients[client].finish_request() {
+                    Some(request) => self.on_list_done(client, &request, header.sequence, now_ns),
+                    None => self.on_list_of_before(client, header.sequence, now_ns),
                 }
             }
             if self.store.pending_bytes() > 1 << 20 {

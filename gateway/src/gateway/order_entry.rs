@@ -59,13 +59,13 @@ impl Gateway {
             Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),
             Some(Route::NewList) => self.on_new_list(client, message, now_ns, port),
             Some(Route::CancelList) => self.on_list_cancel(client, message, now_ns, port),
+            Some(Route::ListStatus) => self.on_list_status_request(client, message, now_ns),
             Some(Route::MassCancel) => self.on_mass_cancel(client, message, now_ns, port),
             other => {
                 match other {
                     Some(Route::OrderStatus) => self.on_status_request(client, message, now_ns),
                     Some(Route::MassStatus) => self.on_mass_status_request(client, message, now_ns),
                     Some(Route::ExecuteList) => self.on_list_execute(client, message, now_ns),
-                    Some(Route::ListStatus) => self.on_list_status_request(client, message, now_ns),
                     Some(Route::Positions) => self.on_positions_request(client, message, now_ns),
                     Some(Route::Collateral) => self.on_collateral_inquiry(client, message, now_ns),
                     Some(Route::User) => self.on_user_request(client, message, now_ns),
