@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use protocol::{AccountId, SelfTradePrevention};
 
-use crate::access::{AddressRange, HmacKey, LogonGuard, PasswordHash, Permissions, ThrottleLimits};
+use crate::access::{
+    AddressRange, FirmThrottles, HmacKey, LogonGuard, PasswordHash, Permissions, ThrottleLimits,
+};
 use crate::market::MarketSettings;
 use crate::session::SessionSettings;
 use crate::transport::{CertificateName, TlsSettings};
@@ -38,6 +40,8 @@ pub struct GatewayConfig {
     pub passwords_path: Option<PathBuf>,
     /// What other ports of the same users know of Logons, too; else it guards its own alone.
     pub logon_guard: Option<LogonGuard>,
+    /// The throttles of these firms that other ports count against, too; else it counts for itself alone.
+    pub firm_throttles: Option<FirmThrottles>,
     /// Limits.
     pub limits: GatewayLimits,
     /// Whether orders can be entered here. A gateway for market data alone does not even fold them.
@@ -63,6 +67,7 @@ impl GatewayConfig {
             audit_path: None,
             passwords_path: None,
             logon_guard: None,
+            firm_throttles: None,
             limits: GatewayLimits::default(),
             order_entry: true,
             market: None,

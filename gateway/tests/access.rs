@@ -3,11 +3,16 @@
 mod support;
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway::GatewayLimits;
-use gateway::access::{HmacKey, LogonGuard, Permissions, ThrottleLimits};
+use gateway::access::{
+    FirmThrottles, HmacKey, InlineVerifier, LogonGuard, PasswordHash, Permissions, ThrottleLimits, Verifier,
+    Work,
+};
 use gateway::fix::format_utc_millis;
-use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order};
+use gateway::{Gateway, GatewayLimits};
+use support::{ADDRESS, Client, Received, SECOND_NS, World, message, order, user};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -95,6 +100,57 @@ fn every_attempt_is_noted_without_its_secret() {
     assert!(world.gateway.take_attempts().is_empty());
 }
 
+/// Checks passwords when it is told to.
+#[derive(Default)]
+struct SlowVerifier {
+    inner: InlineVerifier,
+    checks: Arc<AtomicBool>,
+}
+
+impl Verifier for SlowVerifier {
+    fn submit(&mut self, work: Work) -> bool {
+        self.inner.submit(work)
+    }
+
+    fn submit_change(&mut self, work: Work, new_password: Vec<u8>) -> bool {
+        self.inner.submit_change(work, new_password)
+    }
+
+    fn poll(&mut self) -> Option<(u64, bool)> {
+        if self.checks.load(Ordering::Relaxed) { self.inner.poll() } else { None }
+    }
+
+    fn take_hash(&mut self, ticket: u64) -> Option<PasswordHash> {
+        self.inner.take_hash(ticket)
+    }
+}
+
+/// A guess whose connection ended before its password was checked was in no audit log and counted for no lock-out: a guesser
+/// who did not wait for the answer had our processor check passwords without end.
+#[test]
+fn a_guess_counts_whether_its_answer_is_waited_for_or_not() {
+    let mut world = World::new();
+    let verifier = SlowVerifier::default();
+    let checks = Arc::clone(&verifier.checks);
+    world.gateway = Gateway::open_threaded(world.config.clone(), Box::new(verifier)).unwrap();
+    let mut attempt = |password: &str, waits: bool| {
+        checks.store(waits, Ordering::Relaxed);
+        let (mut client, _) = try_password(&mut world, ADDRESS, password);
+        if client.closed.is_none() {
+            world.drop_link(&mut client);
+        }
+        checks.store(true, Ordering::Relaxed);
+        world.settle();
+        world.gateway.take_attempts().iter().map(|it| it.reason).collect::<Vec<&str>>()
+    };
+    let ended = "Logon whose connection ended before its password was checked";
+    assert_eq!(attempt("ALICE-secret", false), [ended]);
+    for _ in 0..5 {
+        assert_eq!(attempt("guess", false), ["Logon with a wrong password"]);
+    }
+    assert_eq!(attempt("ALICE-secret", true), ["Logon while locked out after too many failures"]);
+}
+
 #[test]
 fn only_allowed_addresses_get_in() {
     let mut world = World::with_config(|config| {
@@ -149,6 +205,36 @@ fn a_signed_logon_needs_no_password_and_cannot_be_copied() {
     assert_eq!(world.send_bytes(&mut again, &bytes)[0].get(35), "A");
 }
 
+/// Used signatures were known to the process alone: who had kept a signed Logon that resets the sequences could send it
+/// again after a restart, as long as its SendingTime was near the clock.
+#[test]
+fn a_signed_logon_cannot_be_copied_after_a_restart_either() {
+    let key = HmacKey::parse(KEY).unwrap();
+    let mut world = World::with_config(|config| {
+        config.users[0].hmac_key = Some(HmacKey::parse(KEY).unwrap());
+    });
+    let signed = |now_ns: u64| {
+        let now = String::from_utf8(format_utc_millis(now_ns).to_vec()).unwrap();
+        let signature = key.sign(format!("{now}\x01A\x011\x01ALICE\x01RIALTO\x01alice").as_bytes());
+        let fields = format!("95=64|96={signature}|98=0|108=30|141=Y|553=alice");
+        message("ALICE", 1, "A", &fields, now_ns)
+    };
+    // The client's clock is ahead of ours, and of that of the process that starts next.
+    let bytes = signed(world.now_ns + 60 * SECOND_NS);
+    let mut alice = world.connect("ALICE");
+    assert_eq!(world.send_bytes(&mut alice, &bytes)[0].get(35), "A");
+    for _ in 0..2 {
+        world.kill_and_restart(true);
+        world.now_ns += SECOND_NS;
+        let mut copy = world.connect("ALICE");
+        world.send_bytes(&mut copy, &bytes);
+        assert_eq!(copy.closed, Some("Logon with a signature that was used before"));
+    }
+    let mut alice = world.connect("ALICE");
+    let later = signed(world.now_ns + 60 * SECOND_NS);
+    assert_eq!(world.send_bytes(&mut alice, &later)[0].get(35), "A");
+}
+
 #[test]
 fn permissions_hold_for_each_message() {
     let mut world = World::with_config(|config| {
@@ -165,6 +251,51 @@ fn permissions_hold_for_each_message() {
     let refused = world.send(&mut bob, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now");
     assert_eq!(refused[0].pick(&[35, 372]), "35=j|372=F");
     assert!(world.gateway.orders().is_empty());
+}
+
+/// The permission `admin` could be given and allowed nothing.
+#[test]
+fn an_operators_session_cancels_the_orders_of_others() {
+    let mut world = World::with_config(|config| {
+        let mut operator = user("OPS", 0);
+        operator.access.permissions = Permissions::ADMIN;
+        config.users.push(operator);
+        config.users[1].access.permissions = Permissions::ADMIN.and(Permissions::TRADE);
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let (mut operator, _) = world.log_on("OPS", 1, "");
+    let refused = world.send(&mut operator, "D", &order("o1", 1, "1", "100"));
+    assert_eq!(refused[0].pick(&[35, 380]), "35=j|380=6");
+    let refused = world.send(&mut alice, "q", "11=m|530=7|1=3|60=now");
+    assert_eq!(refused[0].pick(&[35, 531, 532]), "35=r|531=0|532=99", "she is no operator");
+    // Of one account; its owner is told as it is when the operator's tool does it.
+    world.send(&mut alice, "D", &order("a1", 1, "1", "90"));
+    world.send(&mut bob, "D", &order("b1", 1, "1", "90"));
+    let done = world.send(&mut bob, "q", "11=m1|530=7|1=2|60=now");
+    assert_eq!(done[0].pick(&[35, 11, 531, 533]), "35=r|11=m1|531=7|533=1");
+    assert_eq!(done.len(), 1);
+    let told = world.take(&mut alice);
+    assert_eq!(told[0].pick(&[35, 11, 150, 58, 378]), "35=8|11=a1|150=4|58=Operator|378=8");
+    // Of all accounts.
+    world.send(&mut alice, "D", &order("a2", 1, "1", "90"));
+    let done = world.send(&mut operator, "q", "11=m2|530=1|55=BTC/USD|60=now");
+    assert_eq!(done[0].pick(&[35, 11, 531, 533]), "35=r|11=m2|531=1|533=2");
+    for (client, id) in [(&mut alice, "a2"), (&mut bob, "b1")] {
+        assert_eq!(world.take(client)[0].pick(&[11, 150, 58]), format!("11={id}|150=4|58=Operator"));
+    }
+    // What an owner cancels is the owner's, as ever; what the exchange refuses is told to who has asked.
+    let own = world.send(&mut bob, "q", "11=m3|530=7|60=now");
+    assert_eq!(own[0].pick(&[11, 531, 533]), "11=m3|531=7|533=0");
+    for account in ["9", "0", "x"] {
+        let unknown = world.send(&mut operator, "q", &format!("11=m4{account}|530=7|1={account}|60=now"));
+        assert_eq!(unknown[0].pick(&[35, 531, 532]), "35=r|531=0|532=99", "{account}");
+    }
+    world.kill_and_restart(true);
+    let (mut operator, _) = world.log_on("OPS", operator.next_out, "");
+    let again = world.send(&mut operator, "2", "7=1|16=0");
+    let reports = again.iter().filter(|it| it.get(35) == "r").count();
+    assert_eq!((reports, world.gateway.store().messages_made_differently()), (4, 0), "{again:?}");
 }
 
 #[test]
@@ -206,6 +337,60 @@ fn sessions_of_a_firm_share_its_throttle() {
     assert_eq!(world.send(&mut bob, "D", &order("b1", 1, "1", "100"))[0].get(150), "0");
     assert_eq!(world.send(&mut alice, "D", &order("a2", 1, "1", "100"))[0].get(150), "0");
     assert_eq!(world.send(&mut bob, "D", &order("b2", 1, "1", "100"))[0].get(103), "99");
+}
+
+/// Each port of a process had a firm's limits for itself: by two ports it sent twice as much. And a session over its own soft
+/// limit was spared the firm's hard one.
+#[test]
+fn a_firm_has_its_throttle_once_for_all_ports_and_the_harder_limit_counts() {
+    let firm = ThrottleLimits { soft_per_second: 3, hard_per_second: 4, ..ThrottleLimits::default() };
+    let firms = [("HOUSE".to_owned(), firm)].into_iter().collect();
+    let throttles = FirmThrottles::new(&firms);
+    let port = || {
+        World::with_config(|config| {
+            config.firms = firms.clone();
+            config.firm_throttles = Some(throttles.clone());
+            config.users.iter_mut().for_each(|user| user.access.firm = Some("HOUSE".to_owned()));
+            config.users[1].access.throttle = ThrottleLimits { soft_per_second: 1, ..Default::default() };
+        })
+    };
+    let (mut world, mut other_port) = (port(), port());
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let (mut bob, _) = other_port.log_on("BOB", 1, "");
+    for id in ["a1", "a2"] {
+        assert_eq!(world.send(&mut alice, "D", &order(id, 1, "1", "100"))[0].get(150), "0");
+    }
+    assert_eq!(other_port.send(&mut bob, "D", &order("b1", 1, "1", "100"))[0].get(150), "0");
+    assert_eq!(world.send(&mut alice, "D", &order("a3", 1, "1", "100"))[0].get(103), "99");
+    let end = other_port.send(&mut bob, "D", &order("b2", 1, "1", "100"));
+    assert_eq!(end[0].pick(&[35, 58]), "35=5|58=too many messages a second");
+}
+
+/// What has no effect was not counted: orders sent again with PossResend, and messages that the session has no permission for,
+/// could come at any rate.
+#[test]
+fn repeated_and_forbidden_messages_count_too() {
+    let limits = ThrottleLimits { soft_per_second: 3, hard_per_second: 6, ..ThrottleLimits::default() };
+    let mut world = World::with_config(|config| {
+        config.users.iter_mut().for_each(|user| user.access.throttle = limits);
+        config.users[1].access.permissions = Permissions::NONE;
+    });
+    let (mut alice, _) = world.log_on("ALICE", 1, "");
+    let repeated = format!("97=Y|{}", order("a1", 1, "1", "100"));
+    assert_eq!(world.send(&mut alice, "D", &repeated)[0].get(150), "0");
+    for _ in 0..5 {
+        assert!(world.send(&mut alice, "D", &repeated).is_empty(), "it had its effect");
+    }
+    assert_eq!(world.send(&mut alice, "D", &repeated)[0].pick(&[35]), "35=5");
+    let (mut bob, _) = world.log_on("BOB", 1, "");
+    let answers: Vec<String> = (0..7)
+        .map(|_| world.send(&mut bob, "F", "41=a1|11=c1|54=1|55=BTC/USD|60=now")[0].pick(&[35, 380]))
+        .collect();
+    assert_eq!(answers, ["35=j|380=6"; 7], "cancels have a budget of their own: none here");
+    let answers: Vec<String> = (0..7)
+        .map(|at| world.send(&mut bob, "D", &order(&format!("b{at}"), 1, "1", "100"))[0].get(35).to_owned())
+        .collect();
+    assert_eq!(answers, ["j", "j", "j", "8", "8", "8", "5"]);
 }
 
 #[test]

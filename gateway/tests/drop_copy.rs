@@ -148,6 +148,9 @@ fn executions_are_replayed_from_any_sequence() {
         assert!(copies.iter().all(|it| it.pick(&[35, 1180, 1352]) == "35=8|1180=F1|1352=Y"));
         let sequences: Vec<u64> = copies.iter().map(|it| it.get(1181).parse().unwrap()).collect();
         assert!(sequences.is_sorted());
+        // A replayed reject said that a limit order had been a market order for the day: its event does not tell.
+        let reject = copies.iter().find(|it| it.get(150) == "8").expect("an order without money");
+        assert_eq!(reject.pick(&[39, 40, 44, 54, 59]), "39=8|40=|44=|54=7|59=", "{version:?}");
 
         let from = sequences[10];
         let part = world.send(&mut session, "BW", &group(&format!("1182={from}|1183={}", sequences[14])));

@@ -120,6 +120,14 @@ fn a_list_that_cannot_be_is_rejected_as_a_whole() {
     let answer = world.send(&mut alice, "E", &list("L6", "1", &pair));
     assert_eq!(answer.len(), 1, "{answer:?}");
     assert_eq!(answer[0].pick(&[35, 431]), "35=N|431=7");
+    // It did not say why: the exchange's reason was lost on the way.
+    assert!(answer[0].get(444).starts_with("InvalidParameter: "), "{answer:?}");
+    // A ClOrdID that is too long was left out, and with it the first field of the group.
+    let long = "x".repeat(40);
+    let answer =
+        world.send(&mut alice, "E", &list(&long[..30], "", &[limit]).replace("11=", &format!("11={long}")));
+    assert!(answer[0].0.contains(&format!("|73=1|11={long}")), "{answer:?}");
+    check(Version::Fix44, &answer);
     assert!(world.gateway.orders().is_empty());
     let again = world.send(&mut alice, "D", &order("L6-0", 1, "1", "90"));
     assert_eq!(again[0].pick(&[39]), "39=0", "nothing of it is left");
@@ -257,6 +265,46 @@ fn a_list_whose_orders_end_meanwhile_or_that_is_on_its_way_is_cancelled_all_the_
     let told = world.send_bytes(&mut alice, &both);
     assert_eq!(told.last().unwrap().pick(&[35, 66, 431]), "35=N|66=L2|431=6", "{told:?}");
     assert!(world.send(&mut alice, "AF", "584=q|585=7")[0].get(58).contains("no live orders"));
+}
+
+/// A client that asked right behind its list, as one that is careful does, was told that there was no such list and that it
+/// might have been forgotten: the list was on its way to the engine.
+#[test]
+fn a_status_request_right_behind_its_list_waits_for_it() {
+    let mut world = World::new();
+    let mut alice = log_on(&mut world, Version::Fix44);
+    let orders = ["54=1|38=1|40=2|44=90", "54=1|38=1|40=2|44=91"];
+    let mut both = support::message("ALICE", alice.next_out, "E", &list("L1", "", &orders), world.now_ns);
+    both.extend(support::message("ALICE", alice.next_out + 1, "M", "66=L1", world.now_ns));
+    alice.next_out += 2;
+    let told = world.send_bytes(&mut alice, &both);
+    let told: Vec<String> = told.iter().map(|it| it.pick(&[35, 66, 429])).collect();
+    let expected = ["35=8|66=L1|429=", "35=8|66=L1|429=", "35=N|66=L1|429=1", "35=N|66=L1|429=2"];
+    assert_eq!(told, expected);
+}
+
+/// The reports of a list's orders came after a kill in between, its ListStatus never: a client that waited for that, waited for
+/// ever.
+#[test]
+fn a_list_whose_events_a_kill_has_cut_off_is_told_after_the_restart() {
+    let mut world = World::new();
+    let alice = log_on(&mut world, Version::Fix44);
+    let orders = ["54=1|38=1|40=2|44=90", "54=1|38=1|40=2|44=9999999"];
+    let number = alice.next_out;
+    let enter = support::message("ALICE", number, "E", &list("L1", "", &orders), world.now_ns);
+    world.gateway.input(alice.link).extend_from_slice(&enter);
+    let (link, now_ns) = (alice.link, world.now_ns);
+    world.gateway.receive(link, now_ns, &mut world.port).unwrap();
+    assert!(world.gateway.commit().unwrap());
+    for restart in 0..2 {
+        world.kill_and_restart(true);
+        let (mut alice, _) = world.log_on("ALICE", number + 1 + restart, "");
+        let told = world.send(&mut alice, "2", "7=2|16=0");
+        let told: Vec<String> = told.iter().map(|it| it.pick(&[35, 34, 66, 431])).collect();
+        let expected = ["35=8|34=2|66=L1|431=", "35=8|34=3|66=L1|431=", "35=N|34=4|66=L1|431=3"];
+        assert_eq!(told[..3], expected, "once, after {restart}");
+        assert!(!told[3..].iter().any(|it| it.starts_with("35=N")), "{told:?}");
+    }
 }
 
 /// The message has not had its effect before the last order is gone: a process that is killed in between is sent it again.

@@ -258,6 +258,8 @@ fn special_orders_are_replaced_with_their_fields() {
         assert_eq!(moved[0].pick(&[39, 11, 41, 44, 99]), "39=0|11=s3|41=s2|44=106.00|99=104.00");
         let status = world.send(&mut alice, "H", "11=s3|54=1|55=BTC/USD");
         assert_eq!(status[0].pick(&[11, 99]), "11=s3|99=104.00", "{version:?}: it stays the new one");
+        let dear = world.send(&mut alice, "G", &replace("s3", "s3b", "54=1|38=2|40=4|44=107"));
+        assert_eq!(dear[0].pick(&[39, 44, 99]), "39=0|44=107.00|99=104.00", "{version:?}");
         let instrument = world.exchange.waiting(1).next().unwrap();
         assert_eq!(instrument.trigger_ticks, 10_400, "{version:?}");
         let refused = world.send(&mut alice, "G", &replace("s3", "s4", "54=1|38=2|40=2|44=106"));
@@ -273,10 +275,12 @@ fn special_orders_are_replaced_with_their_fields() {
         assert_eq!(more[0].pick(&[39, 11, tag]), format!("39=0|11=i3|{tag}=3.000"));
         let status = world.send(&mut alice, "H", "11=i3|54=1|55=BTC/USD");
         assert_eq!(status[0].pick(&[11, tag]), format!("11=i3|{tag}=3.000"), "{version:?}");
+        let dearer = world.send(&mut alice, "G", &replace("i3", "i4", "54=1|38=8|40=2|44=98.5"));
+        assert_eq!(dearer[0].pick(&[39, 11, 44, tag]), format!("39=0|11=i4|44=98.50|{tag}=3.000"));
         let plain = world.send(&mut alice, "D", &new_order(version, "p1", "54=1|38=9|40=2|44=97"));
         let no_iceberg = world.send(&mut alice, "G", &replace("p1", "p2", "54=1|38=9|40=2|44=97|111=1"));
         assert!(no_iceberg[0].get(58).contains("no iceberg"), "{no_iceberg:?}");
-        check(version, &[same, moved, refused, kept, more, status, plain, no_iceberg].concat());
+        check(version, &[same, moved, dear, refused, kept, more, status, dearer, plain, no_iceberg].concat());
     }
 }
 

@@ -34,6 +34,8 @@ fn settings(words: &str) -> SessionSettings {
     for word in words.split_whitespace() {
         match word.split_once('=').expect("key=value") {
             ("reset_on_logon", text) => settings.reset_on_logon = text == "true",
+            ("reset_on_logout", text) => settings.reset_on_logout = text == "true",
+            ("reset_on_disconnect", text) => settings.reset_on_disconnect = text == "true",
             ("last_processed", text) => settings.last_processed = text == "true",
             ("resend_chunk", text) => settings.resend_chunk = text.parse().expect("a number"),
             ("schedule", text) => {

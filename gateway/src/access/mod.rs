@@ -18,5 +18,5 @@ pub use password::{HmacKey, PasswordHash, SecretError};
 pub(crate) use password::{same, signed_text};
 pub use permission::Permissions;
 pub(crate) use throttle::Throttle;
-pub use throttle::{ThrottleLimits, Verdict as ThrottleVerdict};
+pub use throttle::{FirmThrottles, ThrottleLimits, Verdict as ThrottleVerdict};
 pub use verifier::{InlineVerifier, ThreadVerifier, Verifier, Work};

@@ -17,7 +17,7 @@ impl Permissions {
     pub const MARKET_DATA: Self = Self { bits: 4 };
     /// Get copies of the firm's executions.
     pub const DROP_COPY: Self = Self { bits: 8 };
-    /// Cancel and halt for others.
+    /// Cancel the orders of others, all at once.
     pub const ADMIN: Self = Self { bits: 16 };
 
     const NAMES: [(&'static str, Self); 5] = [
@@ -50,7 +50,8 @@ impl Permissions {
     pub(crate) fn allows(self, message_type: &[u8]) -> bool {
         match message_type {
             b"D" | b"G" | b"E" | b"L" => self.has(Self::TRADE),
-            b"F" | b"q" | b"K" => self.has(Self::TRADE) || self.has(Self::CANCEL),
+            b"F" | b"K" => self.has(Self::TRADE) || self.has(Self::CANCEL),
+            b"q" => self.has(Self::TRADE) || self.has(Self::CANCEL) || self.has(Self::ADMIN),
             b"V" => self.has(Self::MARKET_DATA),
             b"BW" => self.has(Self::DROP_COPY),
             _ => true,
@@ -78,5 +79,10 @@ mod tests {
         assert!(!Permissions::TRADE.allows(b"V") && Permissions::default().allows(b"V"));
         assert!(!Permissions::NONE.allows(b"F") && Permissions::from_name("everything").is_none());
         assert!(!Permissions::default().has(Permissions::ADMIN));
+        assert!(
+            Permissions::ADMIN.allows(b"q")
+                && !Permissions::ADMIN.allows(b"F")
+                && !Permissions::NONE.allows(b"q")
+        );
     }
 }

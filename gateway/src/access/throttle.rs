@@ -1,5 +1,8 @@
 //! How many messages a session and a firm may send.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 const NS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Messages per second in two steps. A rate of 0 is no limit. Each bucket holds one second's worth.
@@ -13,8 +16,8 @@ pub struct ThrottleLimits {
     pub cancels_per_second: u64,
 }
 
-/// What becomes of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of a message; of two limits the later of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     /// It is dealt with.
     Pass,
@@ -88,6 +91,26 @@ impl Throttle {
             (true, false) => Verdict::Reject,
             (true, true) => Verdict::Pass,
         }
+    }
+}
+
+/// The throttles of all firms. What ports of a process share of it is counted together: a firm's limit is no larger because it
+/// comes by several ports.
+///
+/// Firms are told by the place of their name in the configuration, so the ports that share it must have the same ones.
+#[derive(Clone, Debug)]
+pub struct FirmThrottles(Arc<[Mutex<Throttle>]>);
+
+impl FirmThrottles {
+    /// All buckets are full.
+    #[must_use]
+    pub fn new(firms: &BTreeMap<String, ThrottleLimits>) -> Self {
+        Self(firms.values().map(|limits| Mutex::new(Throttle::new(limits))).collect())
+    }
+
+    /// Counts a message of a firm's session.
+    pub(crate) fn take(&self, firm: usize, cancel: bool, now_ns: u64) -> Verdict {
+        self.0[firm].lock().unwrap_or_else(PoisonError::into_inner).take(cancel, now_ns)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::access::{LogonGuard, ThrottleLimits};
+use crate::access::{FirmThrottles, LogonGuard, ThrottleLimits};
 use crate::config::{ConfigError, GatewayLimits, UserConfig, validate_users};
 use crate::transport::TlsSettings;
 
@@ -36,6 +36,8 @@ pub struct BinaryConfig {
     pub cancel_grace_ns: u64,
     /// What other ports of the same users know of Logons, too; else it guards its own alone.
     pub logon_guard: Option<LogonGuard>,
+    /// The throttles of these firms that other ports count against, too; else it counts for itself alone.
+    pub firm_throttles: Option<FirmThrottles>,
     /// Limits; those of FIX messages and of the store are not used.
     pub limits: GatewayLimits,
 }
@@ -56,6 +58,7 @@ impl BinaryConfig {
             cancel_on_disconnect: true,
             cancel_grace_ns: 0,
             logon_guard: None,
+            firm_throttles: None,
             limits: GatewayLimits::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! From the first packet to the first event: who it is, from where it wants events, and how it gets to the present.
 
 use std::io;
+use std::net::IpAddr;
 
 use protocol::AccountId;
 use zerocopy::{FromBytes as _, IntoBytes as _};
@@ -13,6 +14,17 @@ use crate::gateway::LinkId;
 
 /// Attempts kept until somebody writes them to the audit log.
 const ATTEMPTS: usize = 1024;
+
+const WRONG_SECRET: &str = "login with a wrong user name or password";
+const ENDED_EARLY: &str = "login whose connection ended before it was answered";
+
+/// A login whose connection did not wait for its password to be checked.
+pub(super) struct AbandonedLogin {
+    ticket: u64,
+    login: Box<Login>,
+    /// Address, and whether over TLS.
+    from: (IpAddr, bool),
+}
 
 /// A login that is being looked at.
 pub(super) struct Login {
@@ -107,6 +119,7 @@ impl BinaryGateway {
     fn reject(&mut self, link: LinkId, name: &[u8], code: LoginReject, reason: &'static str, now_ns: u64) {
         self.counters.refused_logons += 1;
         self.note_attempt(link, name, false, reason, now_ns);
+        self.link(link).state = State::Stranger;
         self.link(link).send(packet::LOGIN_REJECTED, &[&[code as u8]], now_ns);
         self.close(link, reason, now_ns);
     }
@@ -126,9 +139,10 @@ impl BinaryGateway {
                     _ => None,
                 }
             });
-            // The client may have gone.
-            let Some((link, login)) = found else { continue };
-            self.on_checked(link, login, right, now_ns);
+            match found {
+                Some((link, login)) => self.on_checked(link, login, right, now_ns),
+                None => self.finish_abandoned(ticket, right, now_ns),
+            }
         }
         for link in 0..self.links.len() {
             let queued = self.links[link].as_ref().is_some_and(|it| matches!(it.state, State::Queued(_)));
@@ -141,6 +155,35 @@ impl BinaryGateway {
         }
     }
 
+    /// A link ends, and with it what it was: a login that has had no answer is an attempt all the same.
+    pub(super) fn abandon_login(&mut self, link: LinkId, now_ns: u64) {
+        let name = match std::mem::replace(&mut self.link(link).state, State::Stranger) {
+            State::Checking { ticket, login } => {
+                let from = (self.link(link).address, self.link(link).security.tls);
+                return self.abandoned.push(AbandonedLogin { ticket, login, from });
+            }
+            State::Queued(login) => login.name,
+            State::Replaying(it) if !it.opened => self.config.users[it.session].username.clone().into_bytes(),
+            _ => return,
+        };
+        self.counters.refused_logons += 1;
+        self.note_attempt(link, &name, false, ENDED_EARLY, now_ns);
+    }
+
+    /// The password of a login has been checked whose connection has ended. A wrong one counts: nobody gets more guesses, or
+    /// our processor's time, by not waiting for the answer.
+    fn finish_abandoned(&mut self, ticket: u64, right: bool, now_ns: u64) {
+        let Some(at) = self.abandoned.iter().position(|it| it.ticket == ticket) else { return };
+        let AbandonedLogin { login, from, .. } = self.abandoned.swap_remove(at);
+        self.counters.refused_logons += 1;
+        let right = right && login.session.is_some();
+        if !right {
+            self.guard.failed(login.session, from.0, now_ns);
+        }
+        let reason = if right { ENDED_EARLY } else { WRONG_SECRET };
+        self.note_attempt_from(from, &login.name, false, reason, now_ns);
+    }
+
     fn replays(&self) -> usize {
         self.links.iter().flatten().filter(|link| matches!(link.state, State::Replaying(_))).count()
     }
@@ -149,8 +192,7 @@ impl BinaryGateway {
         let address = self.link(link).address;
         let Some(session) = login.session.filter(|_| right) else {
             self.guard.failed(login.session, address, now_ns);
-            let reason = "login with a wrong user name or password";
-            return self.reject(link, &login.name, LoginReject::NotAuthorized, reason, now_ns);
+            return self.reject(link, &login.name, LoginReject::NotAuthorized, WRONG_SECRET, now_ns);
         };
         self.guard.succeeded(session, address);
         if self.sessions[session].link.is_some() {
@@ -288,8 +330,19 @@ impl BinaryGateway {
         reason: &'static str,
         now_ns: u64,
     ) {
+        let from = (self.link(link).address, self.link(link).security.tls);
+        self.note_attempt_from(from, name, accepted, reason, now_ns);
+    }
+
+    fn note_attempt_from(
+        &mut self,
+        (address, tls): (IpAddr, bool),
+        name: &[u8],
+        accepted: bool,
+        reason: &'static str,
+        now_ns: u64,
+    ) {
         if self.attempts.len() < ATTEMPTS {
-            let (address, tls) = (self.link(link).address, self.link(link).security.tls);
             let sender_comp_id = Attempt::printable(name);
             self.attempts.push(Attempt { time_ns: now_ns, address, tls, sender_comp_id, accepted, reason });
         }

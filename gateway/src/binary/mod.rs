@@ -24,13 +24,15 @@ use zerocopy::IntoBytes as _;
 pub use config::BinaryConfig;
 
 use crate::Acceptor;
-use crate::access::{Attempt, AuditLog, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier};
+use crate::access::{
+    Attempt, AuditLog, FirmThrottles, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier,
+};
 use crate::endpoint::Endpoint;
 use crate::gateway::{CommandPort, GatewayCounters, GatewayError, LinkId};
 use crate::transport::Security;
 use command::{Refused, check, is_cancel};
 use feed::{Audience, Feed, Viewer, audience};
-use login::Login;
+use login::{AbandonedLogin, Login};
 use replay::Replay;
 use wire::{Packet, Refusal, RefusalReason, find_packet, packet, push_packet};
 
@@ -162,8 +164,9 @@ pub struct BinaryGateway {
     next_ticket: u64,
     guard: LogonGuard,
     attempts: Vec<Attempt>,
+    abandoned: Vec<AbandonedLogin>,
     notes: Vec<String>,
-    firms: Vec<Throttle>,
+    firms: FirmThrottles,
 }
 
 impl Acceptor<BinaryGateway> {
@@ -215,8 +218,9 @@ impl BinaryGateway {
             next_ticket: 0,
             guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits)),
             attempts: Vec::new(),
+            abandoned: Vec::new(),
             notes: Vec::new(),
-            firms: config.firms.values().map(Throttle::new).collect(),
+            firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             config,
         })
     }
@@ -332,13 +336,13 @@ impl BinaryGateway {
         self.detach(link, now_ns);
         let link = self.link(link);
         link.closing = Some(reason);
-        link.state = State::Stranger;
         link.input.clear();
         link.stalled = false;
     }
 
     /// Parts a link from its session, whose orders are cancelled if they are to be.
     fn detach(&mut self, link: LinkId, now_ns: u64) {
+        self.abandon_login(link, now_ns);
         let Some(session) = self.sessions.iter_mut().find(|it| it.link == Some(link)) else { return };
         session.link = None;
         if self.config.cancel_on_disconnect {
@@ -456,8 +460,8 @@ impl BinaryGateway {
         let cancel = is_cancel(payload);
         let it = &mut self.sessions[session];
         let of_session = it.throttle.take(cancel, now_ns);
-        let of_firm = it.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
-        if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }
+        let of_firm = it.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms.take(firm, cancel, now_ns));
+        of_session.max(of_firm)
     }
 
     /// Cancels the orders of sessions that have been away for too long.

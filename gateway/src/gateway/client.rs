@@ -7,7 +7,7 @@ use std::hash::BuildHasherDefault;
 use machine::Record;
 use protocol::{
     CancelReason, ClientOrderId, CommandKind, EventKind, ExtendedOrderAccepted, MassCancelAccepted,
-    OrderAccepted, OrderCanceled, OrderId, OrderListAccepted, OrderReplaced, Rejected,
+    OrderAccepted, OrderCanceled, OrderId, OrderListAccepted, OrderReplaced, RejectReason, Rejected,
 };
 
 use super::LinkId;
@@ -45,6 +45,8 @@ pub(super) struct Client {
     pub(super) counted: u64,
     /// Lists of which it has what is left cancelled, oldest first.
     pub(super) list_cancels: VecDeque<ListCancel>,
+    /// Why the list whose events are coming in was rejected as a whole.
+    pub(super) list_rejected: Option<RejectReason>,
     /// Mass status requests that are being answered.
     pub(super) answers: VecDeque<MassAnswer>,
     pub(super) on_disconnect: CancelOnDisconnect,
@@ -70,6 +72,7 @@ impl Client {
             firm,
             counted: 0,
             list_cancels: VecDeque::new(),
+            list_rejected: None,
             answers: VecDeque::new(),
             on_disconnect: CancelOnDisconnect::default(),
         }
@@ -188,6 +191,8 @@ impl Client {
     pub(super) fn match_request(&mut self, event: Record<'_>) {
         let Some(answer) = answered(event) else { return };
         self.current = self.in_flight.iter().position(|it| answer.is_of(it));
+        let rejected = event.body_as::<Rejected>().filter(|it| it.client_order_id.is_none());
+        self.list_rejected = rejected.and_then(|it| RejectReason::from_code(it.reason));
     }
 
     /// What a reject's report needs of the request that it answers.

@@ -1,7 +1,9 @@
 //! The first message of a connection.
 
+use std::net::IpAddr;
+
 use super::disconnect::policy_of;
-use super::{Gateway, LinkId, PendingLogon};
+use super::{AbandonedLogon, Gateway, LinkId, PendingLogon};
 use crate::access::{Attempt, PasswordHash, Work, same, signed_text};
 use crate::fix::{FieldIndex, Message, Version, parse_utc_timestamp, tags};
 use crate::session::{Verdict, has_good_time};
@@ -49,8 +51,7 @@ impl Gateway {
                     Some(new) => self.verifier.submit_change(work, new.to_vec()),
                 };
                 if !taken {
-                    self.counters.refused_logons += 1;
-                    return self.close(link, "too many Logons at the same time");
+                    return self.refuse_silently(link, client, "too many Logons at the same time", now_ns);
                 }
                 let message = message.bytes().to_vec();
                 self.link(link).pending = Some(PendingLogon { ticket, client, message });
@@ -119,6 +120,7 @@ impl Gateway {
                 if !self.guard.use_signature(client, sent_ns) {
                     return Proof::Wrong("Logon with a signature that was used before");
                 }
+                self.store.signed_is(client, sent_ns);
                 Proof::Shown
             }
             _ if user.password.is_some() && message.get(tags::PASSWORD).is_some() && name_ok => {
@@ -158,9 +160,12 @@ impl Gateway {
                 let pending = link.as_mut()?.pending.take_if(|it| waits(it))?;
                 Some((at, pending))
             });
-            // The client may have gone; or it is no Logon.
             let Some((link, pending)) = found else {
-                self.finish_change(ticket, right, now_ns);
+                match self.abandoned.iter().position(|it| it.ticket == ticket) {
+                    Some(at) => self.finish_abandoned(at, right, now_ns),
+                    // It is no Logon.
+                    None => self.finish_change(ticket, right, now_ns),
+                }
                 continue;
             };
             let new_password = self.verifier.take_hash(ticket);
@@ -171,14 +176,48 @@ impl Gateway {
             if !right {
                 self.refuse_secret(link, pending.client, &message, "Logon with a wrong password", now_ns);
             } else if self.clients[pending.client].session.is_connected() {
-                self.counters.refused_logons += 1;
-                self.close(link, "Logon of a session that is logged on already");
+                let reason = "Logon of a session that is logged on already";
+                self.refuse_silently(link, pending.client, reason, now_ns);
             } else if let Some(new) = message.get(tags::NEW_PASSWORD) {
                 self.log_on_with_change(link, pending.client, &message, (new, new_password), now_ns);
             } else {
                 self.log_on(link, pending.client, &message, "password", now_ns);
             }
         }
+    }
+
+    /// The connection ends without a word.
+    fn refuse_silently(&mut self, link: LinkId, client: usize, reason: &'static str, now_ns: u64) {
+        self.counters.refused_logons += 1;
+        self.note_attempt_of(link, client, false, reason, now_ns);
+        self.close(link, reason);
+    }
+
+    /// The connection ends, with its Logon or without.
+    pub(super) fn abandon_logon(&mut self, link: LinkId) {
+        let link = self.link(link);
+        if let Some(PendingLogon { ticket, client, .. }) = link.pending.take() {
+            let (address, tls) = (link.address, link.security.tls);
+            self.abandoned.push(AbandonedLogon { ticket, client, address, tls });
+        }
+    }
+
+    /// The password of a Logon has been checked whose connection has ended. A wrong one counts: nobody gets more guesses, or
+    /// our processor's time, by not waiting for the answer.
+    fn finish_abandoned(&mut self, at: usize, right: bool, now_ns: u64) {
+        let AbandonedLogon { ticket, client, address, tls } = self.abandoned.swap_remove(at);
+        let _ = self.verifier.take_hash(ticket);
+        self.counters.refused_logons += 1;
+        if !right {
+            self.guard.failed(Some(client), address, now_ns);
+        }
+        let reason = if right {
+            "Logon whose connection ended before its password was checked"
+        } else {
+            "Logon with a wrong password"
+        };
+        let name = self.config.users[client].sender_comp_id.clone();
+        self.note_attempt_from((address, tls), name.as_bytes(), false, reason, now_ns);
     }
 
     /// A Logon that changes the password: refused if it cannot, so that the client knows which one counts.
@@ -259,8 +298,19 @@ impl Gateway {
         reason: &'static str,
         now_ns: u64,
     ) {
+        let from = (self.link(link).address, self.link(link).security.tls);
+        self.note_attempt_from(from, theirs, accepted, reason, now_ns);
+    }
+
+    fn note_attempt_from(
+        &mut self,
+        (address, tls): (IpAddr, bool),
+        theirs: &[u8],
+        accepted: bool,
+        reason: &'static str,
+        now_ns: u64,
+    ) {
         if self.attempts.len() < ATTEMPTS {
-            let (address, tls) = (self.link(link).address, self.link(link).security.tls);
             let sender_comp_id = Attempt::printable(theirs);
             self.attempts.push(Attempt { time_ns: now_ns, address, tls, sender_comp_id, accepted, reason });
         }

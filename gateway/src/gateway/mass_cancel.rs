@@ -1,6 +1,7 @@
 //! Mass cancels that a client asks for.
 
 use super::{CommandPort, Gateway};
+use crate::access::Permissions;
 use crate::fix::Message;
 use crate::orders::{Refusal, parse_mass_cancel, write_local_mass_cancel_reject};
 
@@ -17,8 +18,9 @@ impl Gateway {
         now_ns: u64,
         port: &mut dyn CommandPort,
     ) -> bool {
-        let account = self.config.users[client].account;
-        match parse_mass_cancel(message, &self.orders.catalog, account, self.source_of(client)) {
+        let user = &self.config.users[client];
+        let asker = (user.account, user.access.permissions.has(Permissions::ADMIN));
+        match parse_mass_cancel(message, &self.orders.catalog, asker, self.source_of(client)) {
             Ok(request) => self.send(client, request, true, port),
             Err(refusal) => {
                 self.refuse_mass_cancel(client, message, refusal, now_ns);

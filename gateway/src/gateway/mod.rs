@@ -27,7 +27,7 @@ use std::net::IpAddr;
 
 use machine::{Record, Source};
 
-use crate::access::{Attempt, ChangedPasswords, LogonGuard, PasswordHash, Throttle, Verifier};
+use crate::access::{Attempt, ChangedPasswords, FirmThrottles, LogonGuard, PasswordHash, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
@@ -113,6 +113,14 @@ struct PendingLogon {
     message: Vec<u8>,
 }
 
+/// The same after its connection has ended.
+struct AbandonedLogon {
+    ticket: u64,
+    client: usize,
+    address: IpAddr,
+    tls: bool,
+}
+
 /// One byte stream.
 struct Link {
     address: IpAddr,
@@ -179,8 +187,10 @@ pub struct Gateway {
     next_ticket: u64,
     guard: LogonGuard,
     attempts: Vec<Attempt>,
+    /// Logons whose connection did not wait for their password to be checked: at most as many as the verifier takes.
+    abandoned: Vec<AbandonedLogon>,
     /// Throttles of the firms, by the place of their name in the configuration.
-    firms: Vec<Throttle>,
+    firms: FirmThrottles,
     /// Hashes of the configuration, by user: those in `config` may have been changed since.
     configured_passwords: Vec<Option<PasswordHash>>,
     changed_passwords: Option<ChangedPasswords>,
@@ -240,8 +250,9 @@ impl Gateway {
             self.journal_end = self.journal_end.max(header.sequence);
             if let Some(client) = self.client_of(header.source) {
                 self.activity.clients.insert(client);
-                if let Some(request) = self.clients[client].finish_request() {
-                    self.on_list_done(client, &request, header.sequence, now_ns);
+                match self.clients[client].finish_request() {
+                    Some(request) => self.on_list_done(client, &request, header.sequence, now_ns),
+                    None => self.on_list_of_before(client, header.sequence, now_ns),
                 }
             }
             if self.store.pending_bytes() > 1 << 20 {
@@ -438,6 +449,7 @@ impl Gateway {
     /// The link is gone; its place is free again.
     pub fn disconnect(&mut self, link: LinkId) {
         self.detach(link, Ending::Drop);
+        self.abandon_logon(link);
         self.links[link] = None;
     }
 
@@ -469,9 +481,9 @@ impl Gateway {
         let logged_out = matches!(reason, LOGGED_OUT | CLIENT_LOGGED_OUT);
         self.detach(link, if logged_out { Ending::Logout } else { Ending::Drop });
         self.activity.links.insert(link);
+        self.abandon_logon(link);
         let link = self.link(link);
         link.closing = Some(reason);
-        link.pending = None;
         link.input.clear();
         link.stalled = false;
     }

@@ -6,7 +6,7 @@ use super::activity::Activity;
 use super::client::Client;
 use super::drop_copy::DropCopies;
 use super::{Gateway, GatewayCounters, GatewayError};
-use crate::access::{ChangedPasswords, InlineVerifier, LogonGuard, Throttle, Verifier};
+use crate::access::{ChangedPasswords, FirmThrottles, InlineVerifier, LogonGuard, Throttle, Verifier};
 use crate::config::GatewayConfig;
 use crate::drop_copy::Owners;
 use crate::fix::FieldIndex;
@@ -85,6 +85,7 @@ impl Gateway {
                 Client::new(session, Throttle::new(&user.access.throttle), firm)
             })
             .collect();
+        let guard = guard_of(&config, &store);
         let by_comp_id =
             names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
         Ok(Self {
@@ -108,9 +109,10 @@ impl Gateway {
             now_ns: 0,
             verifier,
             next_ticket: 0,
-            guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(limits)),
+            guard,
             attempts: Vec::new(),
-            firms: config.firms.values().map(Throttle::new).collect(),
+            abandoned: Vec::new(),
+            firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             configured_passwords,
             changed_passwords,
             changes: Vec::new(),
@@ -138,6 +140,15 @@ impl Gateway {
             self.store.note(format!("the gateway's last checkpoint cannot be written: {error}"));
         }
     }
+}
+
+/// The guard that this port shares, or one of its own; signatures that were used before the restart stay used.
+fn guard_of(config: &GatewayConfig, store: &Store) -> LogonGuard {
+    let guard = config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits));
+    for client in 0..config.users.len() {
+        guard.use_signature(client, store.signed_ns(client));
+    }
+    guard
 }
 
 /// Gives the users the passwords that they have changed to.

@@ -21,27 +21,26 @@ impl Gateway {
         now_ns: u64,
         port: &mut dyn CommandPort,
     ) -> Taken {
+        let route = route_of(message.message_type());
+        let is_market = route == Some(Route::Market);
+        // What has no effect is counted all the same.
+        let verdict = self.count(client, message, now_ns);
+        if verdict == ThrottleVerdict::LogOut {
+            let text = "too many messages a second";
+            self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
+            self.cancel_at_once(client, now_ns);
+            return Taken::Dropped;
+        }
         if self.is_repeated(client, message) {
             return Taken::Yes;
         }
-        let route = route_of(message.message_type());
-        let is_market = route == Some(Route::Market);
+        if verdict == ThrottleVerdict::Reject {
+            self.refuse_rate(client, message, now_ns);
+            return Taken::Yes;
+        }
         if !is_market && !self.config.users[client].access.permissions.allows(message.message_type()) {
             self.refuse_permission(client, message, now_ns);
             return Taken::Yes;
-        }
-        match self.count(client, message, now_ns) {
-            ThrottleVerdict::Pass => {}
-            ThrottleVerdict::Reject => {
-                self.refuse_rate(client, message, now_ns);
-                return Taken::Yes;
-            }
-            ThrottleVerdict::LogOut => {
-                let text = "too many messages a second";
-                self.clients[client].session.begin_logout(text, now_ns, &mut self.store);
-                self.cancel_at_once(client, now_ns);
-                return Taken::Dropped;
-            }
         }
         if is_market {
             self.on_market_request(client, message, now_ns);
@@ -60,13 +59,13 @@ impl Gateway {
             Some(Route::ReplaceOrder) => self.on_cancel_or_replace(client, message, true, now_ns, port),
             Some(Route::NewList) => self.on_new_list(client, message, now_ns, port),
             Some(Route::CancelList) => self.on_list_cancel(client, message, now_ns, port),
+            Some(Route::ListStatus) => self.on_list_status_request(client, message, now_ns),
             Some(Route::MassCancel) => self.on_mass_cancel(client, message, now_ns, port),
             other => {
                 match other {
                     Some(Route::OrderStatus) => self.on_status_request(client, message, now_ns),
                     Some(Route::MassStatus) => self.on_mass_status_request(client, message, now_ns),
                     Some(Route::ExecuteList) => self.on_list_execute(client, message, now_ns),
-                    Some(Route::ListStatus) => self.on_list_status_request(client, message, now_ns),
                     Some(Route::Positions) => self.on_positions_request(client, message, now_ns),
                     Some(Route::Collateral) => self.on_collateral_inquiry(client, message, now_ns),
                     Some(Route::User) => self.on_user_request(client, message, now_ns),
@@ -89,8 +88,8 @@ impl Gateway {
         state.counted = sequence;
         let cancel = matches!(message.message_type(), b"F" | b"q" | b"K");
         let of_session = state.throttle.take(cancel, now_ns);
-        let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms[firm].take(cancel, now_ns));
-        if of_session == ThrottleVerdict::Pass { of_firm } else { of_session }
+        let of_firm = state.firm.map_or(ThrottleVerdict::Pass, |firm| self.firms.take(firm, cancel, now_ns));
+        of_session.max(of_firm)
     }
 
     /// Over the soft limit: the answer that the message type has for a refusal.

@@ -1,13 +1,13 @@
 //! Lists of orders: NewOrderList, ListCancelRequest and ListStatusRequest, and ListStatus in answer.
 
-use protocol::{ClientOrderId, OrderId};
+use protocol::OrderId;
 
 use super::order_entry::DISK_FULL;
 use super::{CommandPort, Gateway};
 use crate::fix::{Message, Version, tags};
 use crate::orders::{
     Extra, ListOccasion, ListOrderState, Refusal, Sent, cancel_of_list, list_id, orders_of, parse_list,
-    states_of, write_list_status,
+    reject_text, states_of, write_list_status,
 };
 
 /// A list of which what is left is being cancelled.
@@ -55,9 +55,9 @@ impl Gateway {
         now_ns: u64,
     ) {
         self.remember_refused(client, message);
-        let id = |part: Message<'_>| part.get(tags::CL_ORD_ID).and_then(ClientOrderId::from_text);
+        let id = |part: Message<'_>| part.get(tags::CL_ORD_ID).unwrap_or_default().to_vec();
         let states: Vec<ListOrderState> = orders_of(message)
-            .map(|part| ListOrderState { client_order_id: id(part).unwrap_or_default(), order: None })
+            .map(|part| ListOrderState { client_order_id: id(part), order: None })
             .collect();
         let id = message.get(tags::LIST_ID).unwrap_or_default();
         self.send_list_status(client, id, &states, ListOccasion::Refused(refusal.text), now_ns);
@@ -65,17 +65,20 @@ impl Gateway {
 
     /// The engine has dealt with a request of this kind, by the command with this sequence.
     pub(super) fn on_list_done(&mut self, client: usize, request: &Sent, sequence: u64, now_ns: u64) {
+        let reason = self.clients[client].list_rejected.take();
         match &request.extra {
             Extra::List(list) if self.orders.list(sequence).is_some() => {
                 self.tell_list(client, sequence, ListOccasion::Entered, now_ns);
                 debug_assert!(self.orders.list(sequence).is_some_and(|it| it.id == list.id));
             }
             Extra::List(list) => {
-                let states = list.orders.iter().map(|it| it.client_order_id);
+                let ids = list.orders.iter().map(|it| it.client_order_id.as_bytes_trimmed().to_vec());
                 let states: Vec<ListOrderState> =
-                    states.map(|client_order_id| ListOrderState { client_order_id, order: None }).collect();
-                let id = list.id;
-                self.send_list_status(client, id.as_bytes_trimmed(), &states, ListOccasion::Entered, now_ns);
+                    ids.map(|client_order_id| ListOrderState { client_order_id, order: None }).collect();
+                // Where one order was to blame its report has said why.
+                let occasion =
+                    reason.map_or(ListOccasion::Entered, |it| ListOccasion::Refused(reject_text(it)));
+                self.send_list_status(client, list.id.as_bytes_trimmed(), &states, occasion, now_ns);
             }
             Extra::OfListCancel => {
                 self.clients[client].list_cancels.front_mut().into_iter().for_each(|it| it.waits = false);
@@ -84,11 +87,34 @@ impl Gateway {
         }
     }
 
-    pub(super) fn on_list_status_request(&mut self, client: usize, message: &Message<'_>, now_ns: u64) {
+    /// The same of a command that the process before this one has sent: of a list that was taken, its ListStatus. It was told
+    /// already if the store has seen the command's events.
+    pub(super) fn on_list_of_before(&mut self, client: usize, sequence: u64, now_ns: u64) {
+        if sequence > self.store.applied() {
+            self.tell_list(client, sequence, ListOccasion::Entered, now_ns);
+        }
+    }
+
+    /// ListStatusRequest: `false` if the list is on its way to the engine itself.
+    pub(super) fn on_list_status_request(
+        &mut self,
+        client: usize,
+        message: &Message<'_>,
+        now_ns: u64,
+    ) -> bool {
+        if self.enters_list(client, message) {
+            return false;
+        }
         match self.list_of(client, message) {
             Some(sequence) => self.tell_list(client, sequence, ListOccasion::Asked, now_ns),
             None => self.refuse_unknown_list(client, message, now_ns),
         }
+        true
+    }
+
+    /// Whether the list that a message names is on its way to the engine.
+    fn enters_list(&self, client: usize, message: &Message<'_>) -> bool {
+        list_id(message).is_some_and(|id| self.clients[client].enters_list(id))
     }
 
     /// ListExecute: there is nothing that it could begin.
@@ -105,7 +131,7 @@ impl Gateway {
         now_ns: u64,
         port: &mut dyn CommandPort,
     ) -> bool {
-        if list_id(message).is_some_and(|id| self.clients[client].enters_list(id)) {
+        if self.enters_list(client, message) {
             return false;
         }
         let Some(sequence) = self.list_of(client, message) else {

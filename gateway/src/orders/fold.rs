@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use machine::Record;
+use machine::{Record, Source};
 use protocol::{
     AccountId, AmountMinor, AssetCreated, AssetId, BUSTABLE_TRADES, CancelReason, ClientOrderId, CommandKind,
     Deposited, EventKind, ExtendedOrderAccepted, FeeCharged, InstrumentCreated, MassCancelAccepted,
@@ -33,8 +33,14 @@ impl Orders {
                 self.hold(event, body, index, reports)
             }),
             EventKind::OrderCanceled => one(event.body_as().and_then(|body| self.on_canceled(body, stamp))),
-            EventKind::OrderReplaced => one(event.body_as().and_then(|body| self.on_replaced(body, stamp))),
-            EventKind::Rejected => one(event.body_as().and_then(|body| self.on_rejected(body, stamp, asked))),
+            EventKind::OrderReplaced => {
+                let ours = event.header().source.gateway == self.gateway;
+                one(event.body_as().and_then(|body| self.on_replaced(body, stamp, ours)))
+            }
+            EventKind::Rejected => {
+                let source = event.header().source;
+                one(event.body_as().and_then(|body| self.on_rejected(body, stamp, source, asked)))
+            }
             EventKind::OrderRepriced => one(event.body_as().and_then(|body| self.on_repriced(body, stamp))),
             EventKind::OrderTriggered => one(event.body_as().and_then(|body| self.on_triggered(body, stamp))),
             EventKind::OrderDecremented => {
@@ -91,7 +97,8 @@ impl Orders {
             }
             EventKind::OrderShown => event.body_as().into_iter().for_each(|body| self.on_shown(body)),
             EventKind::MassCancelAccepted => {
-                event.body_as().into_iter().for_each(|body| self.on_mass_cancel(body, stamp));
+                let source = event.header().source;
+                event.body_as().into_iter().for_each(|body| self.on_mass_cancel(body, stamp, source));
             }
             _ => {}
         }
@@ -211,16 +218,27 @@ impl Orders {
     }
 
     /// A mass cancel has begun. Only one that a client asked for by a ClOrdID of its own is reported.
-    fn on_mass_cancel(&mut self, body: &MassCancelAccepted, stamp: Stamp) {
-        if !body.client_order_id.is_none() && self.session_of.contains_key(&body.account) {
-            self.mass_cancels.push((stamp.sequence, *body));
+    fn on_mass_cancel(&mut self, body: &MassCancelAccepted, stamp: Stamp, source: Source) {
+        if !body.client_order_id.is_none()
+            && let Some(session) = self.told_of_mass_cancel(body.account, source)
+        {
+            self.mass_cancels.push(((stamp.sequence, session), *body));
         }
     }
 
+    /// Who is told of a mass cancel of this account: the account's session, or an operator's that has asked for it.
+    fn told_of_mass_cancel(&self, account: AccountId, source: Source) -> Option<u16> {
+        let asker = if source.gateway == self.gateway { source.session.checked_sub(1) } else { None };
+        let is_operator = |session: &u16| {
+            let own = self.accounts_of.get(usize::from(*session));
+            own.is_some_and(|own| *own != account || account == AccountId::WORLD)
+        };
+        asker.filter(is_operator).or_else(|| self.session_of.get(&account).copied())
+    }
+
     fn on_mass_cancel_done(&mut self, body: &MassCancelDone, stamp: Stamp) -> Option<Report> {
-        let at = self.mass_cancels.iter().position(|(sequence, _)| *sequence == body.begun_sequence)?;
-        let (sequence, begun) = self.mass_cancels.swap_remove(at);
-        let session = *self.session_of.get(&begun.account)?;
+        let at = self.mass_cancels.iter().position(|((sequence, _), _)| *sequence == body.begun_sequence)?;
+        let ((sequence, session), begun) = self.mass_cancels.swap_remove(at);
         self.remember(session, begun.client_order_id, OrderId::NONE);
         Some(Report::MassCancel(MassCancelReport {
             session,
@@ -264,7 +282,8 @@ impl Orders {
         Some(Report::Execution(report))
     }
 
-    fn on_replaced(&mut self, body: &OrderReplaced, stamp: Stamp) -> Option<Report> {
+    /// `ours`: a session of this gateway has asked for it.
+    fn on_replaced(&mut self, body: &OrderReplaced, stamp: Stamp, ours: bool) -> Option<Report> {
         let order = self.by_id.get_mut(&body.order_id)?;
         let original = order.client_order_id;
         order.client_order_id = body.client_order_id;
@@ -276,9 +295,12 @@ impl Orders {
         if order.is_special
             && let Some(special) = self.special.get_mut(&order.order_id)
         {
-            // What has changed of them may have been told just before.
+            // What has changed of them has been told just before, if this gateway has asked for it: only those of others send
+            // commands that change them in silence. One that keeps its place has not changed any.
             let told = self.told_terms.take() == Some(body.order_id);
-            special.forget_what_changed(told || body.kept_priority == 1);
+            if !(ours || told || body.kept_priority == 1) {
+                special.forget_what_may_have_changed();
+            }
         }
         self.remember(order.session, order.client_order_id, order.order_id);
         let mut report = ExecutionReport::of(order, b'5', stamp);
@@ -390,10 +412,19 @@ impl Orders {
         Some(Report::Execution(report))
     }
 
-    fn on_rejected(&mut self, body: &Rejected, stamp: Stamp, asked: Option<&Asked>) -> Option<Report> {
-        let session = *self.session_of.get(&body.account)?;
+    fn on_rejected(
+        &mut self,
+        body: &Rejected,
+        stamp: Stamp,
+        source: Source,
+        asked: Option<&Asked>,
+    ) -> Option<Report> {
         let reason = RejectReason::from_code(body.reason)?;
         let kind = CommandKind::from_code(body.command_kind)?;
+        let session = match kind {
+            CommandKind::MassCancel => self.told_of_mass_cancel(body.account, source)?,
+            _ => *self.session_of.get(&body.account)?,
+        };
         match kind {
             CommandKind::NewOrder
             | CommandKind::NewExtendedOrder

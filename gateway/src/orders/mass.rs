@@ -43,18 +43,38 @@ fn scope(fields: &OrderFields<'_>, kind: Option<&[u8]>, catalog: &Catalog) -> Re
     }
 }
 
-/// OrderMassCancelRequest, of a session with this number of a gateway.
+/// Whose orders a mass cancel means, and why they go. An operator's session may name any account; one without an account of
+/// its own means all of them if it names none.
+fn owner(
+    named: Option<&[u8]>,
+    own: AccountId,
+    is_operator: bool,
+) -> Result<(AccountId, CancelReason), Refusal> {
+    let named = match named {
+        None => own,
+        Some(_) if !is_operator && terms::is_own_account(named, own.0) => own,
+        Some(_) if !is_operator => {
+            return refuse(OTHER, "Account (1) is not this session's account; it may be left out");
+        }
+        Some(text) => match parse_number(text).and_then(|number| u32::try_from(number).ok()) {
+            Some(number) if AccountId(number) >= AccountId::FIRST_CLIENT => AccountId(number),
+            _ => return refuse(OTHER, "Account (1) is not a client's account"),
+        },
+    };
+    let by_owner = named == own && own != AccountId::WORLD;
+    Ok((named, if by_owner { CancelReason::MassCancel } else { CancelReason::Operator }))
+}
+
+/// OrderMassCancelRequest, of a session with this number of a gateway; whether it is an operator's.
 pub(crate) fn parse_mass_cancel(
     message: &Message<'_>,
     catalog: &Catalog,
-    account: AccountId,
+    (own, is_operator): (AccountId, bool),
     (gateway, session): (u16, u16),
 ) -> Result<Request, Refusal> {
     let fields = OrderFields::of(message);
     let client_order_id = client_order_id(fields.client_order_id)?;
-    if !terms::is_own_account(fields.account, account.0) {
-        return refuse(OTHER, "Account (1) is not this session's account; it may be left out");
-    }
+    let (account, reason) = owner(fields.account, own, is_operator)?;
     let scope = scope(&fields, message.get(tags::MASS_CANCEL_REQUEST_TYPE), catalog)?;
     let of_session = message.flag(tags::OWN_SESSION_ONLY);
     let command = MassCancel {
@@ -65,7 +85,7 @@ pub(crate) fn parse_mass_cancel(
         session: if of_session { session } else { 0 },
         side: scope.side,
         of_session: u8::from(of_session),
-        reason: CancelReason::MassCancel.code(),
+        reason: reason.code(),
         reserved: [0; 5],
     };
     Ok(Request {

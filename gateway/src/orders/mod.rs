@@ -155,11 +155,8 @@ pub struct Special {
 }
 
 impl Special {
-    /// The order was replaced. What it waits for and what it shows have changed only if it has lost its place.
-    fn forget_what_changed(&mut self, kept_priority: bool) {
-        if kept_priority {
-            return;
-        }
+    /// The order was replaced by a command that may have changed what it waits for and what it shows, and does not tell.
+    fn forget_what_may_have_changed(&mut self) {
         if self.waits {
             self.terms.trigger_price_ticks = 0;
         }
@@ -169,9 +166,13 @@ impl Special {
 
 /// The projection. See the module's documentation.
 pub struct Orders {
+    /// Whose sessions they are.
+    gateway: u16,
     /// Assets and instruments.
     pub catalog: Catalog,
     session_of: HashMap<AccountId, u16, RandomState>,
+    /// By session.
+    accounts_of: Vec<AccountId>,
     accounts: Accounts,
     by_id: HashMap<OrderId, Order, InSequence>,
     /// Orders that have begun and not ended: a small table, and in use.
@@ -182,8 +183,9 @@ pub struct Orders {
     client_ids: ClientIds,
     /// Trades of these sessions that may still be busted, by number, with where each was reported.
     trades: VecDeque<(u64, Stamp)>,
-    /// Mass cancels of these sessions that are at work, by the sequence of the command that began them.
-    mass_cancels: Vec<(u64, MassCancelAccepted)>,
+    /// Mass cancels of these sessions that are at work, by the sequence of the command that began them and the session that
+    /// is told.
+    mass_cancels: Vec<((u64, u16), MassCancelAccepted)>,
     lists: Lists,
     /// Accounts of these sessions that pay fees in fee assets, ascending.
     fee_payers: Vec<AccountId>,
@@ -198,16 +200,18 @@ pub struct Orders {
 pub type Reports = [Option<Report>; 2];
 
 impl Orders {
-    /// An empty projection for these accounts (position: the session's index). It has room for `done_limit` orders of each kind, live
+    /// An empty projection for these accounts (position: the session's index) of this gateway. It has room for `done_limit` orders of each kind, live
     /// and ended: a table that grows moves all that it holds, and every client would wait for that.
     #[must_use]
-    pub fn new(accounts: &[AccountId], done_limit: usize) -> Self {
+    pub fn new(gateway: u16, accounts: &[AccountId], done_limit: usize) -> Self {
         let sessions = accounts.iter().enumerate().map(|(index, account)| (*account, index as u16));
         // A session that only listens has none.
         let sessions = sessions.filter(|(account, _)| *account != AccountId::WORLD);
         Self {
+            gateway,
             catalog: Catalog::default(),
             session_of: sessions.collect(),
+            accounts_of: accounts.to_vec(),
             accounts: Accounts::new(accounts.len()),
             by_id: HashMap::with_capacity_and_hasher(2 * done_limit, InSequence),
             live: HashSet::default(),

@@ -70,9 +70,9 @@ pub(crate) struct Asked {
     pub(crate) quantity_lots: QuantityLots,
     /// Its side; 7 (undisclosed) if that is not known.
     pub(crate) side: u8,
-    /// Its type.
+    /// Its type; 0 if that is not known.
     pub(crate) order_type: u8,
-    /// Its time in force.
+    /// Its time in force, if its type is known.
     pub(crate) time_in_force: u8,
 }
 
@@ -83,7 +83,7 @@ impl Asked {
         price_ticks: 0,
         quantity_lots: 0,
         side: 7,
-        order_type: OrderType::Market.code(),
+        order_type: 0,
         time_in_force: 0,
     };
 }

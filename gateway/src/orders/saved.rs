@@ -99,7 +99,7 @@ type Trades = VecDeque<(u64, Stamp)>;
 type OrderLists = BTreeMap<u64, OrderList>;
 type FeePayers = Vec<AccountId>;
 type NewestLists = VecDeque<u64>;
-type MassCancels = Vec<(u64, MassCancelAccepted)>;
+type MassCancels = Vec<((u64, u16), MassCancelAccepted)>;
 
 impl Catalog {
     fn save(&self, out: &mut Vec<u8>) {
@@ -160,10 +160,12 @@ impl Orders {
 
     /// Appends all that events have said, the same bytes for the same orders.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        // Accounts and limits are configured, and stand in the checkpoint's header; who is live stands in the orders.
+        // Gateway, accounts and limits are configured, and stand in the checkpoint's header; who is live stands in the orders.
         let Self {
+            gateway: _,
             catalog,
             session_of: _,
+            accounts_of: _,
             accounts,
             by_id,
             live: _,
@@ -193,8 +195,13 @@ impl Orders {
     }
 
     /// Takes what [`Orders::save`] has written; `None` if it is something else.
-    pub(crate) fn load(input: &mut &[u8], accounts: &[AccountId], done_limit: usize) -> Option<Self> {
-        let mut orders = Self::new(accounts, done_limit);
+    pub(crate) fn load(
+        input: &mut &[u8],
+        gateway: u16,
+        accounts: &[AccountId],
+        done_limit: usize,
+    ) -> Option<Self> {
+        let mut orders = Self::new(gateway, accounts, done_limit);
         orders.catalog = Catalog::load(input)?;
         orders.accounts = Accounts::load(input)?;
         orders.by_id.extend(LiveAndDone::load(input)?);

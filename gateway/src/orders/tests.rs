@@ -19,7 +19,7 @@ struct Fold {
 impl Fold {
     /// Alice has an order of 10 of this type.
     fn new(order_type: OrderType) -> Self {
-        let mut fold = Self { orders: Orders::new(&[ALICE], 100), sequence: 0 };
+        let mut fold = Self { orders: Orders::new(1, &[ALICE], 100), sequence: 0 };
         let order = OrderAccepted {
             order_id: ID,
             price_ticks: 100,

@@ -45,7 +45,7 @@ pub(crate) struct Purpose {
 impl Purpose {
     /// Orders before the first event.
     pub(crate) fn no_orders(&self) -> Orders {
-        Orders::new(&self.accounts, self.done_orders)
+        Orders::new(self.gateway, &self.accounts, self.done_orders)
     }
 }
 
@@ -201,7 +201,8 @@ fn parse(bytes: &[u8], purpose: &Purpose) -> Result<Checkpoint, String> {
     if !same {
         return Err("it is of another gateway, or of other users".to_owned());
     }
-    let orders = Orders::load(input, &accounts, purpose.done_orders).filter(|_| input.is_empty());
+    let orders =
+        Orders::load(input, purpose.gateway, &accounts, purpose.done_orders).filter(|_| input.is_empty());
     let orders = orders.ok_or("it is damaged")?;
     Ok(Checkpoint { orders, sequence, timestamp_ns })
 }

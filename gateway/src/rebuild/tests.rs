@@ -73,7 +73,7 @@ fn a_fold_from_a_checkpoint_is_the_fold_from_the_start() {
         }
     }
     assert_eq!(saved(&orders), saved(&run.orders));
-    let again = Orders::load(&mut saved(&orders).as_slice(), &purpose().accounts, 20).unwrap();
+    let again = Orders::load(&mut saved(&orders).as_slice(), 1, &purpose().accounts, 20).unwrap();
     assert_eq!(saved(&again), saved(&orders));
 }
 

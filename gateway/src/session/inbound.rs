@@ -189,6 +189,8 @@ impl Session {
             self.advance();
         }
         self.send_logout("", now_ns, store);
+        // As after a Logout of ours: what it means for the numbers is settled when the connection is gone.
+        self.phase = Phase::LoggingOut { since_ns: now_ns };
         Verdict::Disconnect(CLIENT_LOGGED_OUT)
     }
 

@@ -99,6 +99,7 @@ impl Session {
         self.identity.version = version;
         self.identity.precision = precision_of(version, self.settings.precision);
         self.checker = RememberingChecker::new(version, self.settings.switches);
+        self.note_processed();
         Ok(())
     }
 
@@ -143,6 +144,10 @@ impl Session {
         }
         let (theirs, ours) = (message.number(tags::NEXT_EXPECTED_MSG_SEQ_NUM), store.next_out(self.index));
         let theirs = theirs.filter(|&theirs| theirs > ours || theirs == 0)?;
+        if theirs == 0 {
+            let text = "NextExpectedMsgSeqNum (789) must be 1 or more".to_owned();
+            return Some((text, "NextExpectedMsgSeqNum of the Logon is 0"));
+        }
         let text = format!(
             "NextExpectedMsgSeqNum (789) is higher than expected: expecting {ours} but received {theirs}"
         );

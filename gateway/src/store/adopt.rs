@@ -62,6 +62,9 @@ pub(super) fn push_numbers(sessions: &[SessionState], out: &mut Vec<u8>) {
         push_number(out, EntryKind::NextOut, index as u16, session.next_out);
         push_number(out, EntryKind::NextIn, index as u16, session.next_in);
         push_number(out, EntryKind::Began, index as u16, session.began_ns);
+        if session.signed_ns != 0 {
+            push_number(out, EntryKind::Signed, index as u16, session.signed_ns);
+        }
         if let Some(after_ns) = session.cancels_after_ns {
             push_number(out, EntryKind::OnDisconnect, index as u16, after_ns + 1);
         }

@@ -43,10 +43,12 @@ pub(super) enum EntryKind {
     Answer = 10,
     /// Number: 0, or 1 more than the nanoseconds after which the session's orders are to be cancelled once it is gone.
     OnDisconnect = 11,
+    /// Number: SendingTime of the last signed Logon that was accepted, nanoseconds since the Unix epoch. Since format 3.
+    Signed = 12,
 }
 
 impl EntryKind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Session,
         Self::Message,
         Self::NextOut,
@@ -58,6 +60,7 @@ impl EntryKind {
         Self::Report,
         Self::Answer,
         Self::OnDisconnect,
+        Self::Signed,
     ];
 
     fn from_code(code: u8) -> Option<Self> {

@@ -81,7 +81,9 @@ use recent::{Place, Recent};
 use rewriter::Rewriter;
 
 /// The format that is written.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+/// The same without entries of signed Logons: such a file needs another header, and that is all.
+const UNSIGNED_FORMAT: u8 = 2;
 /// An advance of the last applied event by so many commands is written even if there is nothing else to write.
 const FORCE_COMMIT: u64 = 1 << 16;
 
@@ -106,7 +108,7 @@ pub enum StoreError {
     },
     /// A store that a later version of this program has written.
     #[error(
-        "session store {path} is of format {found}, this program knows 1 and 2: start the version that wrote it, or \
+        "session store {path} is of format {found}, this program knows 1 to 3: start the version that wrote it, or \
          move it away and have all clients log on with ResetSeqNumFlag (141=Y)"
     )]
     LaterFormat {
@@ -152,6 +154,7 @@ struct SessionState {
     kept_bytes: u64,
     version: Option<Version>,
     began_ns: u64,
+    signed_ns: u64,
     cancels_after_ns: Option<u64>,
     asked: Question,
 }
@@ -167,6 +170,7 @@ impl SessionState {
             kept_bytes: 0,
             version: None,
             began_ns: 0,
+            signed_ns: 0,
             cancels_after_ns: None,
             asked: Question::default(),
         }
@@ -301,9 +305,15 @@ impl Store {
         if found == file_header(old::OLD_FORMAT, self.gateway) {
             old::migrate(&path, &self.file, self.gateway)?;
             self.file = open_file(&path).map_err(io_error)?;
-            self.notes
-                .push(format!("session store {} was of format 1, it is of format 2 now", path.display()));
+            self.notes.push(format!(
+                "session store {} was of format 1, it is of format {FORMAT} now",
+                path.display()
+            ));
             return self.recover();
+        }
+        if found == file_header(UNSIGNED_FORMAT, self.gateway) {
+            self.file.write_all_at(&header, 0).map_err(io_error)?;
+            found = header;
         }
         if found[8] > FORMAT && found == file_header(found[8], self.gateway) {
             return Err(StoreError::LaterFormat { path, found: found[8] });
@@ -354,6 +364,7 @@ impl Store {
             EntryKind::Reset => self.live_bytes -= session.reset(),
             EntryKind::Version => session.version = Version::ALL.get(entry.number as usize).copied(),
             EntryKind::Began => session.began_ns = entry.number,
+            EntryKind::Signed => session.signed_ns = entry.number,
             EntryKind::OnDisconnect => session.cancels_after_ns = entry.number.checked_sub(1),
             EntryKind::Session | EntryKind::Commit => unreachable!("handled above"),
         }
@@ -427,6 +438,18 @@ impl Store {
     pub fn began_is(&mut self, session: usize, began_ns: u64) {
         push_number(&mut self.pending, EntryKind::Began, session as u16, began_ns);
         self.sessions[session].began_ns = began_ns;
+    }
+
+    /// SendingTime of the session's last signed Logon, nanoseconds since the Unix epoch; 0 if there was none.
+    #[must_use]
+    pub fn signed_ns(&self, session: usize) -> u64 {
+        self.sessions[session].signed_ns
+    }
+
+    /// A signed Logon of this SendingTime was accepted: it must not be again.
+    pub fn signed_is(&mut self, session: usize, sent_ns: u64) {
+        push_number(&mut self.pending, EntryKind::Signed, session as u16, sent_ns);
+        self.sessions[session].signed_ns = sent_ns;
     }
 
     /// How long after it is gone the session's orders are to be cancelled; `None` if they are not.

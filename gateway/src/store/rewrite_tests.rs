@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use tempfile::TempDir;
 
 /// Next out and in, version, began, cancels after.
-type Numbers = (u64, u64, Option<Version>, u64, Option<u64>);
+type Numbers = (u64, u64, Option<Version>, u64, (Option<u64>, u64));
 
 /// All that a store would tell: of each session its numbers, and each message that can be had again.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +48,8 @@ fn told(store: &mut Store) -> Told {
     }
     let numbers = (0..sessions).map(|at| {
         let (next_out, next_in) = (store.next_out(at), store.next_in(at));
-        (next_out, next_in, store.version(at), store.began_ns(at), store.cancels_after_ns(at))
+        let ends = (store.cancels_after_ns(at), store.signed_ns(at));
+        (next_out, next_in, store.version(at), store.began_ns(at), ends)
     });
     Told { applied: store.applied(), numbers: numbers.collect(), messages }
 }
@@ -87,7 +88,8 @@ fn go_on(stores: &mut [&mut Store], random: &mut SmallRng, sequence: &mut u64) {
                 1 => store.version_is(session, Version::ALL[long % 5]),
                 2 => store.began_is(session, *sequence),
                 3 => store.cancels_after_ns_is(session, Some(*sequence)),
-                4..80 => store.next_in_is(session, *sequence),
+                4 => store.signed_is(session, *sequence),
+                5..80 => store.next_in_is(session, *sequence),
                 80..100 => store.next_out_is(session, number + 1),
                 100..200 => store.application(session, number, &vec![b'a' + (long % 20) as u8; long]),
                 _ => store.report(session, number, &sent(*sequence), None, number.to_string().as_bytes()),
@@ -99,12 +101,19 @@ fn go_on(stores: &mut [&mut Store], random: &mut SmallRng, sequence: &mut u64) {
 /// The file was rewritten on the gateway's own thread, which took no orders meanwhile: seconds for a store of 1 GiB.
 #[test]
 fn a_store_that_is_rewritten_step_by_step_tells_the_same_at_every_step() {
+    // One bound at a time: a message that was forgotten for its bytes counts among the newest `messages` until the file is
+    // rewritten, so that with both a store may know some older reports more after it. By one seed in some hundreds this failed.
+    let limits = StoreLimits { recent_bytes: 3000, ..LIMITS };
+    rewrite_step_by_step(StoreLimits { messages: 60, kept_bytes: u64::MAX, ..limits });
+    rewrite_step_by_step(StoreLimits { messages: usize::MAX, kept_bytes: 100_000, ..limits });
+}
+
+fn rewrite_step_by_step(limits: StoreLimits) {
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
     let seed = std::env::var("RIALTO_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(seed);
     println!("RIALTO_SEED={seed}");
     let mut random = SmallRng::seed_from_u64(seed);
     let names = ["A", "B", "C"];
-    let limits = StoreLimits { messages: 60, kept_bytes: 100_000, recent_bytes: 3000, ..LIMITS };
     let (directory, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut store = open_with(&directory, &names, limits).unwrap();
     let mut plain = open_with(&other, &names, limits).unwrap();

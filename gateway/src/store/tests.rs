@@ -229,9 +229,9 @@ fn other_files_are_refused() {
         std::fs::write(file(&directory), file_header(version, 2)).unwrap();
         assert!(matches!(open(&directory, &["A"]), Err(StoreError::NotAStore { .. })));
     }
-    std::fs::write(file(&directory), file_header(3, 1)).unwrap();
+    std::fs::write(file(&directory), file_header(4, 1)).unwrap();
     let error = open(&directory, &["A"]).err().unwrap();
-    assert!(matches!(error, StoreError::LaterFormat { found: 3, .. }), "{error}");
+    assert!(matches!(error, StoreError::LaterFormat { found: 4, .. }), "{error}");
 }
 
 /// The file was written by the program of that time.
@@ -259,6 +259,23 @@ fn a_file_of_format_1_is_rewritten_with_all_that_it_holds() {
             assert!(number == 4 && text.windows(5).any(|it| it == b"35=9\x01"));
         }
     }
+}
+
+#[test]
+fn a_file_of_format_2_gets_a_new_header_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory, &["A"]).unwrap();
+    store.next_out_is(0, 7);
+    store.commit(3, false).unwrap();
+    drop(store);
+    let written = std::fs::read(file(&directory)).unwrap();
+    assert_eq!(written[..FILE_HEADER], file_header(FORMAT, 1));
+    let mut older = written.clone();
+    older[..FILE_HEADER].copy_from_slice(&file_header(UNSIGNED_FORMAT, 1));
+    std::fs::write(file(&directory), older).unwrap();
+    let store = open(&directory, &["A"]).unwrap();
+    assert_eq!((store.next_out(0), store.applied(), store.signed_ns(0)), (7, 3, 0));
+    assert_eq!(std::fs::read(file(&directory)).unwrap(), written);
 }
 
 /// An entry as format 1 had it.

@@ -2,15 +2,14 @@
 
 use protocol::{ClientOrderId, OrderId};
 
-use super::write_text;
 use crate::fix::{MessageWriter, format_utc_millis, tags};
 use crate::orders::{Catalog, Order, OrderList, Orders, status};
 
 /// An order of a list, if it came to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ListOrderState {
-    /// ClOrdID that the list gave it.
-    pub(crate) client_order_id: ClientOrderId,
+    /// ClOrdID that the list gave it, as it came: it may be the reason for a refusal.
+    pub(crate) client_order_id: Vec<u8>,
     /// What has become of it.
     pub(crate) order: Option<Order>,
 }
@@ -33,7 +32,7 @@ pub(crate) enum ListOccasion<'a> {
 /// The orders of a list as they are now.
 pub(crate) fn states_of(orders: &Orders, list: &OrderList) -> Vec<ListOrderState> {
     let state = |&(client_order_id, order_id): &(ClientOrderId, OrderId)| ListOrderState {
-        client_order_id,
+        client_order_id: client_order_id.as_bytes_trimmed().to_vec(),
         order: orders.by_id(list.session, order_id).copied(),
     };
     list.orders.iter().map(state).collect()
@@ -80,7 +79,9 @@ pub(crate) fn write_list_status(
 
 /// An instance of the group: in the group's own order.
 fn write_order(writer: &mut MessageWriter<'_>, catalog: &Catalog, state: &ListOrderState) {
-    write_text(writer, tags::CL_ORD_ID, state.client_order_id);
+    if !state.client_order_id.is_empty() {
+        writer.bytes(tags::CL_ORD_ID, &state.client_order_id);
+    }
     let known = state.order.and_then(|order| Some((order, catalog.instrument(order.instrument)?)));
     let Some((order, instrument)) = known else {
         writer.bytes(tags::CUM_QTY, b"0");

@@ -30,6 +30,10 @@ pub(super) fn write_style(
 /// OrdType (40) and TimeInForce (59). Before FIX.4.3 what trades at the close is a type, and there is no market-to-limit
 /// order: then the type is left out.
 fn write_type(writer: &mut MessageWriter<'_>, order: &Order) {
+    // A reject whose request is not remembered: what would be written here would be made up.
+    if order.order_type == 0 {
+        return;
+    }
     if writer.version() < Version::Fix43 {
         if order.order_type == OrderType::MarketToLimit.code() {
             return writer.character(tags::TIME_IN_FORCE, b'0' + order.time_in_force);

@@ -171,7 +171,12 @@ impl Run {
         if self.random.random_ratio(1, 4) {
             let bytes = saved(&self.twin);
             assert!(bytes == saved(&self.orders), "command {}", self.sequence);
-            let twin = Orders::load(&mut bytes.as_slice(), &purpose().accounts, purpose().done_orders);
+            let twin = Orders::load(
+                &mut bytes.as_slice(),
+                purpose().gateway,
+                &purpose().accounts,
+                purpose().done_orders,
+            );
             self.twin = twin.expect("what was saved can be loaded");
         }
     }

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use exchange::Exchange;
-use gateway::access::LogonGuard;
 use gateway::binary::BinaryGateway;
 use gateway::{Acceptor, GatewayAgent, Notice};
 use journal::{DataFolder, Stage};
@@ -38,7 +37,9 @@ use crate::ports_config::BinaryPort;
 use crate::signals::stop_signals;
 use crate::snapshots::Snapshotter;
 use crate::threads::ThreadMap;
-use ports::{BINARY_GATEWAY, FIX_GATEWAY, Ports, Tls, binary_config, fix_config, market_data_config, tls};
+use ports::{
+    BINARY_GATEWAY, FIX_GATEWAY, Ports, Shared, Tls, binary_config, fix_config, market_data_config, tls,
+};
 
 /// Gateway number of the house traders.
 const HOUSE_GATEWAY: u16 = 2;
@@ -66,13 +67,12 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let clock = Clock::system();
     let data = DataFolder::create(&config.data).map_err(Failure::system)?;
     let limits = limits_in_force(&config)?;
-    // Who guesses passwords guesses on all ports.
-    let guard = LogonGuard::new(&config.gateway);
+    let shared = Shared::of(&config);
     let tls_of = tls.as_ref();
-    let acceptor = Acceptor::open(fix_config(&config, &limits, tls_of, &guard)).map_err(Failure::usage)?;
-    let market_data = market_data_config(&config, &limits, tls_of, &guard).map(Acceptor::open).transpose();
+    let acceptor = Acceptor::open(fix_config(&config, &limits, tls_of, &shared)).map_err(Failure::usage)?;
+    let market_data = market_data_config(&config, &limits, tls_of, &shared).map(Acceptor::open).transpose();
     let market_data = market_data.map_err(Failure::usage)?;
-    let binary = binary_config(&config, tls_of, &guard).map(Acceptor::open_binary).transpose();
+    let binary = binary_config(&config, tls_of, &shared).map(Acceptor::open_binary).transpose();
     let binary = binary.map_err(Failure::usage)?;
     let ports = Ports::of(&acceptor, market_data.as_ref(), binary.as_ref()).map_err(Failure::system)?;
     let (known, unused) = Known::load(&config.data);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gateway::access::LogonGuard;
+use gateway::access::{FirmThrottles, LogonGuard};
 use gateway::binary::{BinaryConfig, BinaryGateway};
 use gateway::transport::{TlsReload, TlsSettings};
 use gateway::{Acceptor, GatewayConfig};
@@ -52,6 +52,20 @@ impl Tls {
     }
 }
 
+/// What all ports know of the clients.
+pub(super) struct Shared {
+    /// Who guesses passwords guesses on all ports.
+    guard: LogonGuard,
+    /// A firm sends on all ports.
+    firms: FirmThrottles,
+}
+
+impl Shared {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { guard: LogonGuard::new(&config.gateway), firms: FirmThrottles::new(&config.firms) }
+    }
+}
+
 /// Where clients can come to.
 pub(super) struct Ports {
     pub(super) fix: SocketAddr,
@@ -79,14 +93,15 @@ impl Ports {
     }
 }
 
-pub(super) fn binary_config(config: &Config, tls: Option<&Tls>, guard: &LogonGuard) -> Option<BinaryConfig> {
+pub(super) fn binary_config(config: &Config, tls: Option<&Tls>, shared: &Shared) -> Option<BinaryConfig> {
     let port = config.binary.as_ref()?;
     let events = config.data.join(journal::EVENTS_FOLDER);
     let mut binary = BinaryConfig::new(BINARY_GATEWAY, port.bind, events, config.users.clone());
     binary.tls = port.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     binary.firms.clone_from(&config.firms);
     binary.limits.clone_from(&config.gateway);
-    binary.logon_guard = Some(guard.clone());
+    binary.logon_guard = Some(shared.guard.clone());
+    binary.firm_throttles = Some(shared.firms.clone());
     binary.passwords_path = Some(config.data.join("fix-passwords"));
     binary.audit_path = Some(config.data.join("binary-logons.log"));
     binary.cancel_on_disconnect = port.cancel_on_disconnect;
@@ -98,14 +113,15 @@ pub(super) fn fix_config(
     config: &Config,
     limits: &Limits,
     tls: Option<&Tls>,
-    guard: &LogonGuard,
+    shared: &Shared,
 ) -> GatewayConfig {
     let store = config.data.join("fix-sessions");
     let mut gateway = GatewayConfig::new(FIX_GATEWAY, config.fix_bind, store, config.users.clone());
     gateway.tls = config.tls.as_ref().zip(tls).map(|(port, tls)| tls.settings(port.bind));
     gateway.firms.clone_from(&config.firms);
     gateway.limits.clone_from(&config.gateway);
-    gateway.logon_guard = Some(guard.clone());
+    gateway.logon_guard = Some(shared.guard.clone());
+    gateway.firm_throttles = Some(shared.firms.clone());
     gateway.events_path = Some(config.data.join(journal::EVENTS_FOLDER));
     gateway.passwords_path = Some(config.data.join("fix-passwords"));
     gateway.audit_path = Some(config.data.join("fix-logons.log"));
@@ -120,10 +136,10 @@ pub(super) fn market_data_config(
     config: &Config,
     limits: &Limits,
     tls: Option<&Tls>,
-    guard: &LogonGuard,
+    shared: &Shared,
 ) -> Option<GatewayConfig> {
     let bind = config.market_data.bind.filter(|_| config.market_data.enabled)?;
-    let mut gateway = fix_config(config, limits, None, guard);
+    let mut gateway = fix_config(config, limits, None, shared);
     gateway.tls = config.market_data.tls_bind.zip(tls).map(|(bind, tls)| tls.settings(bind));
     gateway.gateway = MARKET_DATA_GATEWAY;
     gateway.bind = bind;
