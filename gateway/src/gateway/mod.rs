@@ -597,18 +597,23 @@ impl Gateway {
         match verdict {
             Verdict::Handled => self.note_resend(client, message),
             Verdict::Disconnect(reason) => self.close(link, reason),
+            // Whatever becomes of it, there must be room to keep the answer.
+            Verdict::Application if self.store.is_room_short() => return Ok(self.stall(link)),
             Verdict::Application => match self.on_application(client, message, now_ns, port) {
                 Taken::Yes => self.clients[client].session.advance(),
-                Taken::NotNow => {
-                    self.counters.stalls += 1;
-                    self.link(link).stalled = true;
-                    return Ok(Flow::Stalled);
-                }
+                Taken::NotNow => return Ok(self.stall(link)),
                 Taken::Dropped => {}
             },
         }
         self.counters.messages_in += 1;
         Ok(Flow::Next)
+    }
+
+    /// The message stays where it is until there is room.
+    fn stall(&mut self, link: LinkId) -> Flow {
+        self.counters.stalls += 1;
+        self.link(link).stalled = true;
+        Flow::Stalled
     }
 
     /// Says goodbye to everybody with `text`, and takes no more connections. Go on with duty cycles until

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 pub(super) const LIMITS: StoreLimits =
-    StoreLimits { messages: 1000, kept_bytes: 1 << 20, file_bytes: 1 << 30, recent_bytes: 0 };
+    StoreLimits { messages: 1000, kept_bytes: 1 << 20, file_bytes: 1 << 30, recent_bytes: 0, free_bytes: 0 };
 
 /// Gives back what is asked of it, with the number as the body.
 #[derive(Clone, Default)]
