@@ -55,6 +55,7 @@
 mod adopt;
 mod again;
 mod entry;
+mod forget;
 mod old;
 mod recent;
 mod rewrite;
@@ -80,6 +81,7 @@ pub(crate) use entry::Sent;
 use entry::{
     EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_report_bytes, push_text,
 };
+pub use forget::forget_beyond;
 use recent::{Place, Recent};
 use rewriter::Rewriter;
 use room::Room;

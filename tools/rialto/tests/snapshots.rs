@@ -45,8 +45,9 @@ fn eager(folder: &Path, every_commands: u64) {
 
 /// Serves until `enough` lines have come, stops it with SIGTERM, and gives what it said on both outputs.
 fn serve(folder: &Path, more: &[&str], mut enough: impl FnMut(&str) -> bool) -> (String, String) {
-    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0", "--durability", "os"];
-    let mut child = command(folder, &[&base, more].concat());
+    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0"];
+    let durability: &[&str] = if more.contains(&"--durability") { &[] } else { &["--durability", "os"] };
+    let mut child = command(folder, &[&base, durability, more].concat());
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -225,4 +226,46 @@ fn the_past_is_asked_for_by_account_and_book() {
     assert_eq!(code(&unknown), 2);
     assert!(stderr(&unknown).contains("there were: BTC/USD"), "{}", stderr(&unknown));
     assert_eq!(code(&rialto(folder, &["state", "--at", "1", "account", "2"])), 2, "it did not exist yet");
+}
+
+/// Without a sync a loss of power, with `memory` a kill, takes commands whose reports the FIX session store has. The exchange then did
+/// not start until somebody had moved the store away, and did not say that events without commands had been removed.
+#[test]
+fn what_the_journal_has_lost_without_a_sync_is_told_and_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    let (commands, kept) = (folder.join("data/commands"), folder.join("kept"));
+    let copy = Command::new("cp").arg("-r").args([&commands, &kept]).status();
+    assert!(copy.expect("cp runs").success());
+    serve(folder, &[], |line| {
+        let deposit = ["admin", "--data", "data", "deposit", "alice", "5", "USD"];
+        is_ready(line) && code(&rialto(folder, &deposit)) == 0
+    });
+    let before = json(&rialto(folder, &["journal", "verify", "data", "--json"]));
+    let last = before["commands"]["last_sequence"].as_u64().expect("a number");
+    std::fs::remove_dir_all(&commands).expect("removed");
+    std::fs::rename(&kept, &commands).expect("the end is gone");
+    std::fs::remove_file(folder.join("data/marks")).expect("removed");
+    let verified = rialto(folder, &["journal", "verify", "data"]);
+    assert_eq!(code(&verified), 0, "nothing proves that it had been synced");
+    assert!(stderr(&verified).contains(&format!("events up to sequence {last}, but the commands end")));
+    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0"];
+    let refused = rialto(folder, &[&base[..], &["--durability", "disk"]].concat());
+    assert_eq!(code(&refused), 3);
+    assert!(stdout(&refused).contains("removed the events of sequences"), "{}", stdout(&refused));
+    assert!(
+        stderr(&refused).contains("session store data/fix-sessions has reports up to"),
+        "{}",
+        stderr(&refused)
+    );
+    for durability in ["memory", "disk"] {
+        let (_, noted) = serve(folder, &["--durability", durability], is_ready);
+        assert_eq!(
+            noted.contains("the journal has lost the commands after"),
+            durability == "memory",
+            "{noted}"
+        );
+    }
 }

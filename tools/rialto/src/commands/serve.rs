@@ -13,7 +13,7 @@ use std::time::Duration;
 use exchange::Exchange;
 use gateway::access::LogonGuard;
 use gateway::binary::BinaryGateway;
-use gateway::{Acceptor, GatewayAgent, Notice};
+use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
 use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
@@ -22,6 +22,7 @@ use sequencer::{Clock, Durability, Pipeline, PipelineConfig, RecoveredSummary, R
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
 use super::journal::describe_lost;
+use super::replay;
 use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
@@ -69,7 +70,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     // Who guesses passwords guesses on all ports.
     let guard = LogonGuard::new(&config.gateway);
     let tls_of = tls.as_ref();
-    let acceptor = Acceptor::open(fix_config(&config, &limits, tls_of, &guard)).map_err(Failure::usage)?;
+    let acceptor = open_fix(&config, fix_config(&config, &limits, tls_of, &guard))?;
     let market_data = market_data_config(&config, &limits, tls_of, &guard).map(Acceptor::open).transpose();
     let market_data = market_data.map_err(Failure::usage)?;
     let binary = binary_config(&config, tls_of, &guard).map(Acceptor::open_binary).transpose();
@@ -216,6 +217,26 @@ fn new_house(config: &Config, demo: Demo) -> House {
     })
 }
 
+/// Opens the FIX port. With a durability that may lose acknowledged commands the session store may be ahead of the journal: then
+/// it forgets what it knows of them first.
+fn open_fix(config: &Config, fix: GatewayConfig) -> Result<Acceptor, Failure> {
+    let acceptor = Acceptor::open(fix.clone()).map_err(Failure::usage)?;
+    let may_lose = !matches!(config.durability.into(), Durability::Disk);
+    // Where it cannot be read recovery says why.
+    let end = may_lose.then(|| replay::last_sequence(&config.data).ok()).flatten();
+    let stored = acceptor.gateway().store().applied();
+    let Some(end) = end.filter(|end| stored > *end) else { return Ok(acceptor) };
+    drop(acceptor);
+    let forgotten = gateway::forget_beyond(&fix.store_path, fix.gateway, end).map_err(Failure::system)?;
+    eprintln!(
+        "note: the journal has lost the commands after {end}, up to {stored} at least: {} forgets {} of their reports; clients \
+         go on with their numbers, and should ask for their orders",
+        fix.store_path.display(),
+        grouped(forgotten)
+    );
+    Acceptor::open(fix).map_err(Failure::usage)
+}
+
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
@@ -356,6 +377,17 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
                 "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}, {lost}; {promise}"
             ));
         }
+    }
+    if let Some(last) = recovered.events_removed_up_to {
+        tell(format!(
+            "removed the events of sequences {} to {last}: their commands are gone; {}",
+            recovered.last_sequence + 1,
+            match config.durability.into() {
+                Durability::Disk =>
+                    "if they were given with durability disk, the journal has lost its end: look for a copy",
+                _ => "they had not been synced, and may have been acknowledged all the same",
+            }
+        ));
     }
     tell(format!(
         "{folder}: sequence {}, state hash {:016x}, durability {}",
