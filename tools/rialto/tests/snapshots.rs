@@ -228,6 +228,33 @@ fn the_past_is_asked_for_by_account_and_book() {
     assert_eq!(code(&rialto(folder, &["state", "--at", "1", "account", "2"])), 2, "it did not exist yet");
 }
 
+/// An exchange that was told to stop while it recovered went on to the end first, for minutes where the journal was long and had no
+/// snapshot, and only then stopped.
+#[test]
+fn who_is_told_to_stop_while_it_recovers_stops() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    // The start waits for its configuration, so that the signal is there before the recovery begins.
+    let pipe = folder.join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let start = ["serve", "--config", "pipe.toml", "--fix-bind", "127.0.0.1:0"];
+    let child =
+        command(folder, &start).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).expect("the other end is open");
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.expect("kill runs").success());
+    let text = std::fs::read(folder.join("my.toml")).expect("read");
+    std::io::Write::write_all(&mut writer, &text).expect("written");
+    drop(writer);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("stopped before it was ready"), "{}", stdout(&output));
+    let (said, _) = serve(folder, &[], is_ready);
+    assert!(said.contains("data: sequence "), "{said}");
+}
+
 /// Without a sync a loss of power, with `memory` a kill, takes commands whose reports the FIX session store has. The exchange then did
 /// not start until somebody had moved the store away, and did not say that events without commands had been removed.
 #[test]

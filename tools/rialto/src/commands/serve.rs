@@ -55,8 +55,8 @@ const WATCH: Duration = Duration::from_millis(20);
 /// # Errors
 /// A configuration that cannot be used, a data folder that cannot be opened, or whatever stopped the exchange.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = configuration(args)?;
     let stop = stop_signals()?;
+    let config = configuration(args)?;
     let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let map = thread_map(&config, PipelineConfig::default().threads)?;
@@ -81,7 +81,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
     }
     let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
-    let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    let pipeline = recover(data, &config, limits, &mut edges, &clock, &stop)?;
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
     let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
@@ -302,6 +302,7 @@ fn recover(
     limits: Limits,
     edges: &mut Edges,
     clock: &Clock,
+    stop: &AtomicBool,
 ) -> Result<Pipeline<Exchange>, Failure> {
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
@@ -320,6 +321,10 @@ fn recover(
         events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
+            if stop.load(Ordering::Acquire) {
+                bar.finish_and_clear();
+                leave_start();
+            }
             if stage.replace(progress.stage) != Some(progress.stage) {
                 bar.set_message(match progress.stage {
                     Stage::Events => "reading events",
@@ -350,6 +355,13 @@ fn recover(
     }
     tell_recovered(recovered, &folder, config);
     Ok(pipeline)
+}
+
+/// Ends the process in the middle of a start. It may be killed at any moment, so nothing has to be put in order, and to recover
+/// first, only to stop then, can take longer than who stops it waits.
+fn leave_start() -> ! {
+    tell("stopped before it was ready: nothing has been taken, the next start begins again");
+    std::process::exit(0)
 }
 
 /// Says what was found and from where it was rebuilt.
