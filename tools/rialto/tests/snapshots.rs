@@ -296,3 +296,26 @@ fn what_the_journal_has_lost_without_a_sync_is_told_and_forgotten() {
         );
     }
 }
+
+/// An asset whose scale was changed in the configuration kept the journal's, without a word: deposits of new accounts were a
+/// hundred times what the file said.
+#[test]
+fn an_asset_that_is_not_the_journals_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    let text = std::fs::read_to_string(folder.join("my.toml")).expect("read");
+    let changed = text.replacen("name = \"BTC\"\nscale = 8", "name = \"BTC\"\nscale = 10", 1);
+    assert_ne!(changed, text);
+    std::fs::write(folder.join("changed.toml"), changed).expect("written");
+    let start = ["serve", "--config", "changed.toml", "--fix-bind", "127.0.0.1:0"];
+    let refused = rialto(folder, &start);
+    assert_eq!(code(&refused), 2);
+    let said = stderr(&refused);
+    assert!(
+        said.contains("2 is BTC with scale 10") && said.contains("BTC with scale 8 in the journal"),
+        "{said}"
+    );
+    serve(folder, &[], is_ready);
+}

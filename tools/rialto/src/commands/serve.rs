@@ -82,6 +82,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
     let pipeline = recover(data, &config, limits, &mut edges, &clock, &stop)?;
+    check_assets(&config, pipeline.machine())?;
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
     let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
@@ -355,6 +356,22 @@ fn recover(
     }
     tell_recovered(recovered, &folder, config);
     Ok(pipeline)
+}
+
+/// Refuses a configuration whose assets are not those of the journal: amounts would be read with another scale, or called by another
+/// name, and an asset cannot be changed.
+fn check_assets(config: &Config, machine: &Exchange) -> Result<(), Failure> {
+    for wanted in &config.assets {
+        let existing = machine.assets().find(|it| it.asset == wanted.asset);
+        if let Some(existing) = existing.filter(|it| (it.name, it.scale) != (wanted.name, wanted.scale)) {
+            return Err(Failure::usage(format!(
+                "assets: {} is {} with scale {} in the configuration, but {} with scale {} in the journal, which cannot be changed: \
+                 correct it, or give the new one an id of its own",
+                wanted.asset, wanted.name, wanted.scale, existing.name, existing.scale
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Ends the process in the middle of a start. It may be killed at any moment, so nothing has to be put in order, and to recover
