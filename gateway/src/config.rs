@@ -205,6 +205,9 @@ pub struct GatewayLimits {
     pub kept_bytes: u64,
     /// Size at which the store file is rewritten without what is no longer needed, if that is more than half of it.
     pub store_bytes: u64,
+    /// Bytes that must be free on the store's disk for application messages to be taken: less than the journal's reserve, so that
+    /// new orders have been refused by name before.
+    pub free_bytes: u64,
     /// Memory for the newest reports of all sessions: a resend of these needs no journal.
     pub recent_bytes: usize,
     /// Commands between two checkpoints: how many the next start has to fold after a kill, and a resend before its first
@@ -232,6 +235,7 @@ impl Default for GatewayLimits {
             resend_messages: 1_000_000,
             kept_bytes: 16 << 20,
             store_bytes: 1 << 30,
+            free_bytes: 32 << 20,
             recent_bytes: 4 << 20,
             checkpoint_commands: 250_000,
         }

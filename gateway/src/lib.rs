@@ -38,4 +38,4 @@ pub use endpoint::Endpoint;
 pub use gateway::{CommandPort, Gateway, GatewayCounters, GatewayError, LinkId};
 pub use market::MarketSettings;
 pub use rebuild::{EventCursor, EventSource, JournalEvents, MemoryEvents, RebuildError};
-pub use store::{Store, StoreError, StoreLimits};
+pub use store::{Store, StoreError, StoreLimits, forget_beyond};

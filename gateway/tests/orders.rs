@@ -234,6 +234,31 @@ fn while_the_disk_is_full_new_business_is_refused_by_name_and_cancels_are_taken(
     assert_eq!(taken[0].pick(&[35, 150, 39]), "35=8|150=0|39=0");
 }
 
+/// A client that went on sending to an exchange whose disk was full had each refusal appended to the session store, until the
+/// reserve was used up and the gateway ended with "No space left on device".
+#[test]
+fn before_the_disk_has_no_room_for_answers_clients_have_to_wait() {
+    let mut world = World::with_config(|config| config.limits.free_bytes = u64::MAX);
+    world.port.disk_full = true;
+    let (mut alice, answers) = world.log_on("ALICE", 1, "");
+    assert_eq!(answers[0].get(35), "A", "who is there may log on");
+    world.wait(&mut alice, 1);
+    let notes = world.gateway.take_notes();
+    assert!(notes.iter().any(|note| note.contains("clients have to wait")), "{notes:?}");
+    let before = world.gateway.store().file_bytes();
+    for index in 0..100 {
+        assert!(world.send(&mut alice, "D", &order(&format!("a{index}"), 1, "2", "100")).is_empty());
+    }
+    assert!(world.gateway.is_stalled(alice.link), "no more is read from the socket");
+    assert_eq!(world.gateway.store().file_bytes(), before);
+    // There is room again: what was sent is still there to be answered.
+    world.config.limits.free_bytes = 0;
+    world.kill_and_restart(false);
+    let (mut alice, _) = world.log_on("ALICE", 2, "");
+    let refused = world.send(&mut alice, "D", &order("a0", 1, "2", "100"));
+    assert_eq!(refused[0].pick(&[35, 150, 39, 11, 103]), "35=8|150=8|39=8|11=a0|103=99");
+}
+
 /// The life of orders in every version; all that we send must be right by the version's own dictionary.
 #[test]
 fn every_version_gets_reports_that_its_dictionary_accepts() {

@@ -22,7 +22,7 @@ pub enum Problem {
     #[error("padding is not zero")]
     Padding,
     /// Zeros, where later frames prove that there was data.
-    #[error("zeros where records were synced")]
+    #[error("zeros where a frame should be")]
     Zeros,
     /// The segment header is short or does not match its checksum.
     #[error("the segment header does not match its checksum")]

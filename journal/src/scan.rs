@@ -101,6 +101,9 @@ struct Scanner<'a> {
     progress_at: u64,
 }
 
+/// Where a segment's header has the chain.
+const HEADER_CHAIN_OFFSET: u64 = 352;
+
 /// Calls of the progress function are this many bytes apart.
 const PROGRESS_BYTES: u64 = 16 << 20;
 
@@ -186,7 +189,9 @@ impl Scanner<'_> {
         if index == start {
             require_genesis(&segment, &identity)?;
             self.scan.chain = Chain::entering(identity.kind, &segment.header);
-            self.next_mark = self.known.marks.partition_point(|mark| mark.sequence < first);
+            // One that is of the sequence before, or of the beginning, is that of the segment's header.
+            self.next_mark = self.known.marks.partition_point(|mark| mark.sequence.saturating_add(1) < first);
+            self.check_marks(&segment, HEADER_CHAIN_OFFSET)?;
         } else if let Some(problem) = self.scan.chain.refuses(&segment.header) {
             return Err(segment.altered(0, first, problem));
         }

@@ -5,7 +5,7 @@
 
 use crate::format::{MACHINE_NAME_LENGTH, MAX_PARAMETERS_LENGTH};
 use crate::storage::{StorageFile, read_full, write_all};
-use crate::{ChainHash, DataFolder, JournalError, StreamIdentity, StreamKind};
+use crate::{ChainHash, DataFolder, JournalError, StreamIdentity, StreamKind, StreamReader};
 use machine::{Snapshot, SnapshotReader, SnapshotSink, SnapshotSource, SnapshotWriter};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -109,12 +109,23 @@ pub struct SnapshotStore<'a> {
     identity: StreamIdentity,
 }
 
+/// File of a snapshot.
+pub(crate) fn snapshot_path(data: &DataFolder, sequence: u64) -> PathBuf {
+    data.path().join(SNAPSHOTS_FOLDER).join(format!("{sequence:020}.snap"))
+}
+
 impl<'a> SnapshotStore<'a> {
     /// Those of machine `M` with these parameters.
     #[must_use]
     pub fn new<M: Snapshot>(data: &'a DataFolder, parameters: &[u8]) -> Self {
         let identity = StreamIdentity::new(StreamKind::Commands, M::NAME, parameters);
         Self { data, folder: data.path().join(SNAPSHOTS_FOLDER), identity }
+    }
+
+    /// Those of the machine whose commands are in the folder; nothing where there are no commands that can be read.
+    pub(crate) fn of_stream(data: &'a DataFolder) -> Option<Self> {
+        let identity = StreamReader::open_with(&data.commands(), data.storage()).ok()?.identity().clone();
+        Some(Self { data, folder: data.path().join(SNAPSHOTS_FOLDER), identity })
     }
 
     /// The folder.
@@ -124,7 +135,7 @@ impl<'a> SnapshotStore<'a> {
     }
 
     pub(crate) fn path(&self, sequence: u64) -> PathBuf {
-        self.folder.join(format!("{sequence:020}.snap"))
+        snapshot_path(self.data, sequence)
     }
 
     /// Sequences of the snapshots there are, the newest first.
@@ -299,16 +310,27 @@ impl<'a> SnapshotStore<'a> {
         Ok(header)
     }
 
-    /// Removes the snapshots that `retention` does not keep; returns how many.
+    /// Whether it looks as if it could be used. Its payload is not read: that would take as long as a start from it.
+    fn is_usable(&self, sequence: u64) -> bool {
+        let Ok(file) = self.data.storage().open(&self.path(sequence), false) else { return false };
+        self.header(&*file, sequence).is_ok_and(|header| check_length(&*file, &header).is_ok())
+    }
+
+    /// Removes the snapshots that `retention` does not keep; returns how many. Those that cannot be used, as far as header and
+    /// length tell, do not count.
     ///
     /// # Errors
     /// What the system says.
     pub fn prune(&self, retention: Retention) -> Result<usize, JournalError> {
         let storage = self.data.storage();
         let now_ns = storage.now_ns();
-        let mut removed = 0;
-        for sequence in self.list()?.into_iter().skip(retention.count.max(1)) {
+        let (mut kept, mut removed) = (0, 0);
+        for sequence in self.list()? {
             let path = self.path(sequence);
+            if kept < retention.count.max(1) {
+                kept += usize::from(self.is_usable(sequence));
+                continue;
+            }
             let file = storage.open(&path, false).map_err(JournalError::io("open", &path))?;
             // One that cannot be read keeps nobody's state.
             let created_ns = self.header(&*file, sequence).map_or(0, |header| header.created_ns);

@@ -4,8 +4,9 @@ use crate::archive::open_for_reading;
 use crate::frame::list_segments;
 use crate::options::{StreamIdentity, StreamKind};
 use crate::scan::{Cut, Known, scan};
+use crate::snapshot::snapshot_path;
 use crate::storage::SharedStorage;
-use crate::{ChainHash, DataFolder, DiskStorage, JournalError, Mark, Problem};
+use crate::{ChainHash, DataFolder, DiskStorage, JournalError, Mark, Problem, SnapshotStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +67,8 @@ pub struct VerifyProgress {
 }
 
 /// Checks both streams of a data folder. Beside a live writer the frame being written may show as a torn tail.
-/// `anchors` are values of the commands' hash chain that someone has kept; the folder's marks are checked, too.
+/// `anchors` are values of the commands' hash chain that someone has kept; the folder's marks are checked, too. What marks and
+/// snapshots say was synced, and is not there, is damage.
 ///
 /// # Errors
 /// When the folder is no data folder. Damage is in the report.
@@ -87,15 +89,21 @@ pub(crate) fn verify_folder(
     let total_bytes = stream_bytes(&storage, &folder.commands())? + stream_bytes(&storage, &folder.events())?;
     let mut done = 0;
     let mut note = |bytes| progress(VerifyProgress { bytes, total_bytes });
-    let commands = verify_commands(folder, anchors, &mut note);
+    let snapshot = SnapshotStore::of_stream(folder).map_or(Ok(0), |store| store.newest_synced())?;
+    let commands = verify_commands(folder, anchors, snapshot, &mut note);
     done += commands.as_ref().map_or(0, |report| report.bytes);
-    let events = verify_with(&folder.events(), &storage, &[], &mut |bytes| note(done + bytes));
+    // Who takes a snapshot, or shuts down in order, syncs the events too. A start that needs them refuses them as well.
+    let marks = folder.marks().unwrap_or_default();
+    let marked = marks.iter().map(|mark| mark.sequence).max().unwrap_or(0);
+    let known = Known { synced: snapshot.max(marked), ..Known::default() };
+    let events = verify_with(&folder.events(), &storage, known, &mut |bytes| note(done + bytes));
     Ok(VerifyReport { commands, events })
 }
 
 fn verify_commands(
     folder: &DataFolder,
     anchors: &[(u64, ChainHash)],
+    snapshot: u64,
     progress: &mut dyn FnMut(u64),
 ) -> Result<StreamReport, JournalError> {
     let anchor = |(sequence, chain): &(u64, ChainHash)| Mark {
@@ -105,8 +113,13 @@ fn verify_commands(
     };
     let mut marks: Vec<Mark> = folder.marks()?.into_iter().chain(anchors.iter().map(anchor)).collect();
     marks.sort_by_key(|mark| mark.sequence);
-    let report = verify_with(&folder.commands(), &folder.storage(), &marks, progress)?;
+    let known = Known { marks: &marks, synced: snapshot, ..Known::default() };
+    let report = verify_with(&folder.commands(), &folder.storage(), known, progress)?;
     let last_sequence = report.last_sequence;
+    if snapshot > last_sequence {
+        let file = snapshot_path(folder, snapshot);
+        return Err(JournalError::SnapshotBeyondEnd { file, last_sequence, snapshot_sequence: snapshot });
+    }
     let folder = folder.commands();
     match marks.last() {
         Some(mark) if mark.sequence <= last_sequence => Ok(report),
@@ -135,19 +148,18 @@ fn stream_bytes(storage: &SharedStorage, folder: &Path) -> Result<u64, JournalEr
 /// [`JournalError::NotFound`], or the first damage with segment and offset.
 pub fn verify_stream(folder: &Path) -> Result<StreamReport, JournalError> {
     let storage: SharedStorage = Arc::new(DiskStorage);
-    verify_with(folder, &storage, &[], &mut |_| {})
+    verify_with(folder, &storage, Known::default(), &mut |_| {})
 }
 
 pub(crate) fn verify_with(
     folder: &Path,
     storage: &SharedStorage,
-    marks: &[Mark],
+    known: Known<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<StreamReport, JournalError> {
     // The stream says itself what it is; only the kind of an empty one must be given.
     let unknown =
         StreamIdentity { kind: StreamKind::Commands, machine: String::new(), parameters: Vec::new() };
-    let known = Known { marks, ..Known::default() };
     let scan = scan(&**storage, folder, &unknown, false, known, progress)?;
     if scan.identity.is_none() && scan.cut.is_none() {
         return Err(JournalError::NotFound { folder: folder.to_path_buf() });

@@ -114,6 +114,8 @@ pub struct RecoveredSummary {
     pub commands_cut: Option<Cut>,
     /// The torn tail of the events stream, if one was cut; its events have been computed again.
     pub events_cut: Option<Cut>,
+    /// Last sequence of the events that were removed because their commands are gone, which says that these were there.
+    pub events_removed_up_to: Option<u64>,
     /// The snapshot that recovery started from; `None` for the journal's beginning.
     pub from_snapshot: Option<u64>,
     /// Newer snapshots that were not used, and why: worth telling.
@@ -203,6 +205,7 @@ impl<M: StateMachine> Pipeline<M> {
             events_appended: recovered.events_appended,
             commands_cut: recovered.commands_report.cut.clone(),
             events_cut: recovered.events_report.cut.clone(),
+            events_removed_up_to: recovered.events_removed_up_to,
             from_snapshot,
             skipped,
         };

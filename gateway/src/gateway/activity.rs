@@ -81,6 +81,7 @@ impl Gateway {
     pub fn on_tick(&mut self, now_ns: u64, port: &mut dyn CommandPort) -> io::Result<()> {
         self.tell_time(now_ns);
         self.store.poll_rebuilder();
+        self.store.look_for_room(now_ns);
         self.pump_replays(now_ns);
         self.finish_logons(now_ns);
         if self.activity.begins_round(now_ns) {

@@ -24,6 +24,7 @@ mod user_request;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use machine::{Record, Source};
 
@@ -66,10 +67,13 @@ pub enum GatewayError {
     Store(#[from] StoreError),
     /// The journal is not the one that the session store has followed.
     #[error(
-        "the session store has reports up to sequence {stored}, but the journal ends at {journal}: put the right \
-         journal back, or move the store away and have all clients log on with ResetSeqNumFlag (141=Y)"
+        "session store {} has reports up to sequence {stored}, but the journal ends at {journal}: put the right \
+         journal back, or move the store away and have all clients log on with ResetSeqNumFlag (141=Y)",
+        path.display()
     )]
     AheadOfJournal {
+        /// The store's file.
+        path: PathBuf,
         /// Last sequence that the store has seen.
         stored: u64,
         /// Last sequence of the recovered events.
@@ -313,7 +317,8 @@ impl Gateway {
         let (stored, journal) = (self.store.applied(), self.journal_end);
         // A gateway without orders has no reports that events must not give again.
         if self.config.order_entry && stored > journal {
-            return Err(GatewayError::AheadOfJournal { stored, journal });
+            let path = self.config.store_path.clone();
+            return Err(GatewayError::AheadOfJournal { path, stored, journal });
         }
         self.commit()?;
         Ok(())
@@ -609,18 +614,23 @@ impl Gateway {
         match verdict {
             Verdict::Handled => self.note_resend(client, message),
             Verdict::Disconnect(reason) => self.close(link, reason),
+            // Whatever becomes of it, there must be room to keep the answer.
+            Verdict::Application if self.store.is_room_short() => return Ok(self.stall(link)),
             Verdict::Application => match self.on_application(client, message, now_ns, port) {
                 Taken::Yes => self.clients[client].session.advance(),
-                Taken::NotNow => {
-                    self.counters.stalls += 1;
-                    self.link(link).stalled = true;
-                    return Ok(Flow::Stalled);
-                }
+                Taken::NotNow => return Ok(self.stall(link)),
                 Taken::Dropped => {}
             },
         }
         self.counters.messages_in += 1;
         Ok(Flow::Next)
+    }
+
+    /// The message stays where it is until there is room.
+    fn stall(&mut self, link: LinkId) -> Flow {
+        self.counters.stalls += 1;
+        self.link(link).stalled = true;
+        Flow::Stalled
     }
 
     /// Says goodbye to everybody with `text`, and takes no more connections. Go on with duty cycles until

@@ -68,6 +68,7 @@ impl Gateway {
             kept_bytes: limits.kept_bytes,
             file_bytes: limits.store_bytes,
             recent_bytes: if events.is_some() { limits.recent_bytes } else { 0 },
+            free_bytes: limits.free_bytes,
         };
         let mut store = Store::open(&config.store_path, config.gateway, &names, kept)?;
         let rebuilds = events.is_some();

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use journal::{DiskStorage, Storage as _, StreamOptions};
 use protocol::AccountId;
 
 use super::{Saved as _, saved::mix};
@@ -125,6 +126,15 @@ impl Checkpoints {
         let _ = std::fs::remove_file(self.path(sequence));
     }
 
+    /// A checkpoint can be made again: it leaves alone what the journal keeps free for what cannot.
+    fn check_room(&self, bytes: u64) -> io::Result<()> {
+        let free = DiskStorage.free_space(&self.folder)?;
+        if free >= StreamOptions::default().reserve_bytes.saturating_add(bytes) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::StorageFull, format!("only {free} bytes are free on the disk")))
+    }
+
     /// Writes one, and removes those that are too many.
     ///
     /// # Errors
@@ -132,6 +142,7 @@ impl Checkpoints {
     pub(crate) fn write(&mut self, orders: &Orders, sequence: u64, timestamp_ns: u64) -> io::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
         let bytes = encode(orders, &self.purpose, sequence, timestamp_ns);
+        self.check_room(bytes.len() as u64)?;
         let temporary = self.path(sequence).with_extension("writing");
         let mut file = File::create(&temporary)?;
         file.write_all(&bytes)?;

@@ -49,16 +49,20 @@
 //! needed, then what has come since, and when next to nothing is missing the gateway's thread copies that, renames the
 //! new file and goes on with it ([`rewrite`]). If the disk has no room for the new file, the old one grows, a note says
 //! so, and it is tried again later.
+//!
+//! While the disk has less than `free_bytes` free, the gateway takes nothing more from its clients that has to be kept ([`room`]).
 
 mod adopt;
 mod again;
 mod entry;
+mod forget;
 mod old;
 mod recent;
 mod rewrite;
 #[cfg(test)]
 mod rewrite_tests;
 mod rewriter;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -77,8 +81,10 @@ pub(crate) use entry::Sent;
 use entry::{
     EntryKind, FILE_HEADER, Scan, file_header, push_number, push_report, push_report_bytes, push_text,
 };
+pub use forget::forget_beyond;
 use recent::{Place, Recent};
 use rewriter::Rewriter;
+use room::Room;
 
 /// The format that is written.
 const FORMAT: u8 = 3;
@@ -212,6 +218,8 @@ pub struct StoreLimits {
     pub file_bytes: u64,
     /// Memory for the newest reports of all sessions.
     pub recent_bytes: usize,
+    /// Bytes that must be free on the disk for more to be taken from clients.
+    pub free_bytes: u64,
 }
 
 /// The session store of one gateway. See the module's documentation.
@@ -237,6 +245,7 @@ pub struct Store {
     notes: Vec<String>,
     made_differently: u64,
     rewriter: Rewriter,
+    room: Room,
     /// Reused for what a report's entry needs.
     asked: Vec<u8>,
     window: Vec<u8>,
@@ -268,6 +277,7 @@ impl Store {
             notes: Vec::new(),
             made_differently: 0,
             rewriter: Rewriter::start().map_err(io_error)?,
+            room: Room::beside(path, limits.free_bytes),
             asked: Vec::new(),
             window: Vec::new(),
         };
@@ -479,6 +489,17 @@ impl Store {
         self.file_length
     }
 
+    /// Looks, now and then, whether the disk has room for what will be appended.
+    pub fn look_for_room(&mut self, now_ns: u64) {
+        self.notes.extend(self.room.look(now_ns, self.file_length));
+    }
+
+    /// Whether the disk has so little room that nothing more should be taken from clients.
+    #[must_use]
+    pub fn is_room_short(&self) -> bool {
+        self.room.is_short()
+    }
+
     /// Bytes that the next commit will write.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
@@ -582,7 +603,11 @@ impl Store {
     fn write_pending(&mut self, applied: u64) -> io::Result<()> {
         self.applied = applied;
         push_number(&mut self.pending, EntryKind::Commit, 0, applied);
-        self.file.write_all_at(&self.pending, self.file_length)?;
+        let written = self.file.write_all_at(&self.pending, self.file_length);
+        written.map_err(|error| {
+            let text = format!("cannot write session store {}: {error}", self.path.display());
+            io::Error::new(error.kind(), text)
+        })?;
         self.file_length += self.pending.len() as u64;
         self.rewriter.committed(self.file_length);
         self.pending.clear();

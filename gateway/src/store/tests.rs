@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 pub(super) const LIMITS: StoreLimits =
-    StoreLimits { messages: 1000, kept_bytes: 1 << 20, file_bytes: 1 << 30, recent_bytes: 0 };
+    StoreLimits { messages: 1000, kept_bytes: 1 << 20, file_bytes: 1 << 30, recent_bytes: 0, free_bytes: 0 };
 
 /// Gives back what is asked of it, with the number as the body.
 #[derive(Clone, Default)]
@@ -451,4 +451,30 @@ fn an_advance_without_messages_is_written_now_and_then() {
     assert_eq!(store.applied(), 41 + FORCE_COMMIT);
     drop(store);
     assert_eq!(open(&directory, &["A", "B"]).unwrap().applied(), 41 + FORCE_COMMIT);
+}
+
+/// After a loss of power, with `memory` after the end of the process, the journal may be shorter than what the store has seen. The
+/// gateway then refused to start until somebody had moved the store away.
+#[test]
+fn what_the_journal_has_lost_is_forgotten_and_numbers_go_on() {
+    let directory = TempDir::new().unwrap();
+    let mut store = open(&directory, &["A", "B"]).unwrap();
+    for number in 1..=9 {
+        store.report(0, number, &sent(10 * number), None, b"report");
+        store.application(1, number, format!("text {number}").as_bytes());
+        store.next_in_is(0, 100 + number);
+        store.commit(10 * number, false).unwrap();
+    }
+    drop(store);
+    assert_eq!(forget_beyond(&file(&directory), 1, 65).unwrap(), 3);
+    let mut store = open(&directory, &["A", "B"]).unwrap();
+    assert_eq!((store.applied(), store.next_out(0), store.next_in(0), store.next_out(1)), (65, 10, 109, 10));
+    assert_eq!(read(&mut store, 0, 6), Some((6, b"6".to_vec())));
+    assert_eq!(read(&mut store, 0, 7), None, "a resend fills the gap");
+    assert_eq!(read(&mut store, 1, 9), Some((9, b"text 9".to_vec())), "no event stands behind it");
+    store.report(0, 10, &sent(70), None, b"report");
+    store.commit(70, false).unwrap();
+    drop(store);
+    let mut store = open(&directory, &["A", "B"]).unwrap();
+    assert_eq!(read(&mut store, 0, 7), Some((10, b"10".to_vec())));
 }

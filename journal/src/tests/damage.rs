@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::format::{SEGMENT_HEADER_LENGTH, segment_path};
+use crate::scan::Known;
 use crate::storage::Storage;
 use crate::verify::verify_with;
 use crate::{JournalError, Problem};
@@ -135,7 +136,7 @@ fn damage_in_an_early_segment_is_refused_with_file_and_offset() {
         assert_eq!(at, if offset == 100 { 0 } else { 4096 });
         let shared: crate::SharedStorage = Arc::new(damaged);
         assert!(matches!(
-            verify_with(Path::new(FOLDER), &shared, &[], &mut |_| {}),
+            verify_with(Path::new(FOLDER), &shared, Known::default(), &mut |_| {}),
             Err(JournalError::Damaged { .. })
         ));
     }

@@ -1,6 +1,7 @@
 //! Writing and reading: rolling over, following, seeking, truncating.
 
 use super::*;
+use crate::scan::Known;
 use crate::storage::Storage;
 use crate::verify::verify_with;
 
@@ -31,7 +32,7 @@ fn a_follower_sees_every_record_once_over_many_segments() {
             }
         }
         let shared: crate::SharedStorage = Arc::new(storage.clone());
-        let report = verify_with(Path::new(FOLDER), &shared, &[], &mut |_| {}).unwrap();
+        let report = verify_with(Path::new(FOLDER), &shared, Known::default(), &mut |_| {}).unwrap();
         assert!(report.segments > 2 && report.torn_tail.is_none());
         assert_eq!((report.records, report.last_sequence), (next - 1, next - 1));
     }

@@ -252,3 +252,44 @@ fn progress_goes_to_the_end_and_never_back() {
     assert!(seen.iter().all(|progress| progress.total_bytes == total && progress.bytes <= total));
     assert_eq!(total, report.commands.unwrap().segments as u64 * (64 << 10));
 }
+
+/// An empty journal has an anchor, too: `journal verify` prints it. Given back for another journal, with whatever value, it
+/// was passed over, and the journal called good.
+#[test]
+fn the_anchor_of_the_beginning_is_compared() {
+    let (storage, chains) = journal();
+    let genesis = segment_header(&read(&storage, &paths(&storage)[0])).chain;
+    verified(&storage, &[(0, genesis)]).expect("its own");
+    let error = verified(&storage, &[(0, chains[0].1)]).expect_err("another one");
+    assert!(
+        matches!(error, JournalError::Altered { offset: 352, sequence: 0, problem: Problem::Anchor, .. }),
+        "{error}"
+    );
+}
+
+/// After an orderly end the mark says that the events were synced, too. A byte of them that had flipped was called a torn tail, of
+/// which nothing had been synced, and the journal good.
+#[test]
+fn damaged_events_before_a_mark_are_no_torn_tail() {
+    let storage = SimulatedStorage::new();
+    let (mut commands, _) = open_commands(&storage, &small()).unwrap();
+    commands.write_batch(&batch(1..=90), 0).unwrap();
+    commands.sync().unwrap();
+    drop(commands);
+    let mut machine = Counter::default();
+    let options = (&small(), &small());
+    let recovered =
+        crate::recover(&folder(&storage), &mut machine, b"limits", options, &mut |_| {}, &mut |_| {})
+            .unwrap();
+    let mark =
+        Mark { sequence: 90, state_hash: recovered.state_hash, chain: Some(recovered.commands.chain()) };
+    drop(recovered);
+    let events = segment_path(Path::new("/data/events"), 1);
+    storage.flip(&events, 4200, 1);
+    let found = verify_folder(&folder(&storage), &[], &mut |_| {}).unwrap().events;
+    assert!(found.unwrap().torn_tail.is_some(), "nothing says that it was synced");
+    folder(&storage).append_mark(mark).unwrap();
+    let found = verify_folder(&folder(&storage), &[], &mut |_| {}).unwrap().events;
+    let Err(JournalError::Damaged { file, offset, .. }) = found else { panic!("{found:?}") };
+    assert_eq!((file, offset), (events, 4096));
+}

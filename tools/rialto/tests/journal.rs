@@ -97,8 +97,15 @@ fn verify_names_file_offset_and_sequence_of_damage_to_programs() {
     flip(&path, 4096 + 100);
     let output = rialto(folder.path(), &["journal", "verify", "run", "--json"]);
     let report = json(&output);
-    // Nothing later claims that events were synced: a torn tail, which the commands rebuild.
+    // The mark of the orderly end says that the events had been synced, too.
+    assert_eq!((code(&output), &report["events"]["offset"]), (1, &4096.into()));
+    let marks = folder.path().join("run/marks");
+    std::fs::rename(&marks, folder.path().join("kept")).expect("renamed");
+    let output = rialto(folder.path(), &["journal", "verify", "run", "--json"]);
+    let report = json(&output);
+    // Without it nothing does: a torn tail, which the commands rebuild.
     assert_eq!((code(&output), &report["events"]["torn_tail"]["offset"]), (0, &4096.into()));
+    std::fs::rename(folder.path().join("kept"), &marks).expect("renamed");
     flip(&first_segment(folder.path(), "commands"), 4096 + 100);
     let output = rialto(folder.path(), &["journal", "verify", "run", "--execute", "--json"]);
     let report = json(&output);
@@ -301,6 +308,13 @@ fn an_export_has_every_record_and_spoils_nothing() {
     let bytes = std::fs::read(folder.path().join("t.parquet")).expect("written");
     assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
     assert!(!folder.path().join("t.parquet.part").exists());
+    // A file without records had no columns but `event_index`: a query of a day without trades failed.
+    let none = rialto(folder.path(), &["journal", "export", "run", "none.parquet", "--to", "0"]);
+    assert_eq!(code(&none), 0);
+    let bytes = std::fs::read(folder.path().join("none.parquet")).expect("written");
+    for name in ["sequence", "timestamp_ns", "gateway", "session", "kind"] {
+        assert!(bytes.windows(name.len()).any(|part| part == name.as_bytes()), "no column {name}");
+    }
 }
 
 /// Copies a stream into segments of 64 KiB, so that there are some to archive.

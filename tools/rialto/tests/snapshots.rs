@@ -45,8 +45,9 @@ fn eager(folder: &Path, every_commands: u64) {
 
 /// Serves until `enough` lines have come, stops it with SIGTERM, and gives what it said on both outputs.
 fn serve(folder: &Path, more: &[&str], mut enough: impl FnMut(&str) -> bool) -> (String, String) {
-    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0", "--durability", "os"];
-    let mut child = command(folder, &[&base, more].concat());
+    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0"];
+    let durability: &[&str] = if more.contains(&"--durability") { &[] } else { &["--durability", "os"] };
+    let mut child = command(folder, &[&base, durability, more].concat());
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
     let mut said = String::new();
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
@@ -225,4 +226,96 @@ fn the_past_is_asked_for_by_account_and_book() {
     assert_eq!(code(&unknown), 2);
     assert!(stderr(&unknown).contains("there were: BTC/USD"), "{}", stderr(&unknown));
     assert_eq!(code(&rialto(folder, &["state", "--at", "1", "account", "2"])), 2, "it did not exist yet");
+}
+
+/// An exchange that was told to stop while it recovered went on to the end first, for minutes where the journal was long and had no
+/// snapshot, and only then stopped.
+#[test]
+fn who_is_told_to_stop_while_it_recovers_stops() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    // The start waits for its configuration, so that the signal is there before the recovery begins.
+    let pipe = folder.join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    let start = ["serve", "--config", "pipe.toml", "--fix-bind", "127.0.0.1:0"];
+    let child =
+        command(folder, &start).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).expect("the other end is open");
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(kill.expect("kill runs").success());
+    let text = std::fs::read(folder.join("my.toml")).expect("read");
+    std::io::Write::write_all(&mut writer, &text).expect("written");
+    drop(writer);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("stopped before it was ready"), "{}", stdout(&output));
+    let (said, _) = serve(folder, &[], is_ready);
+    assert!(said.contains("data: sequence "), "{said}");
+}
+
+/// Without a sync a loss of power, with `memory` a kill, takes commands whose reports the FIX session store has. The exchange then did
+/// not start until somebody had moved the store away, and did not say that events without commands had been removed.
+#[test]
+fn what_the_journal_has_lost_without_a_sync_is_told_and_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    let (commands, kept) = (folder.join("data/commands"), folder.join("kept"));
+    let copy = Command::new("cp").arg("-r").args([&commands, &kept]).status();
+    assert!(copy.expect("cp runs").success());
+    serve(folder, &[], |line| {
+        let deposit = ["admin", "--data", "data", "deposit", "alice", "5", "USD"];
+        is_ready(line) && code(&rialto(folder, &deposit)) == 0
+    });
+    let before = json(&rialto(folder, &["journal", "verify", "data", "--json"]));
+    let last = before["commands"]["last_sequence"].as_u64().expect("a number");
+    std::fs::remove_dir_all(&commands).expect("removed");
+    std::fs::rename(&kept, &commands).expect("the end is gone");
+    std::fs::remove_file(folder.join("data/marks")).expect("removed");
+    let verified = rialto(folder, &["journal", "verify", "data"]);
+    assert_eq!(code(&verified), 0, "nothing proves that it had been synced");
+    assert!(stderr(&verified).contains(&format!("events up to sequence {last}, but the commands end")));
+    let base = ["serve", "--config", "my.toml", "--fix-bind", "127.0.0.1:0"];
+    let refused = rialto(folder, &[&base[..], &["--durability", "disk"]].concat());
+    assert_eq!(code(&refused), 3);
+    assert!(stdout(&refused).contains("removed the events of sequences"), "{}", stdout(&refused));
+    assert!(
+        stderr(&refused).contains("session store data/fix-sessions has reports up to"),
+        "{}",
+        stderr(&refused)
+    );
+    for durability in ["memory", "disk"] {
+        let (_, noted) = serve(folder, &["--durability", durability], is_ready);
+        assert_eq!(
+            noted.contains("the journal has lost the commands after"),
+            durability == "memory",
+            "{noted}"
+        );
+    }
+}
+
+/// An asset whose scale was changed in the configuration kept the journal's, without a word: deposits of new accounts were a
+/// hundred times what the file said.
+#[test]
+fn an_asset_that_is_not_the_journals_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    eager(folder, 0);
+    serve(folder, &[], is_ready);
+    let text = std::fs::read_to_string(folder.join("my.toml")).expect("read");
+    let changed = text.replacen("name = \"BTC\"\nscale = 8", "name = \"BTC\"\nscale = 10", 1);
+    assert_ne!(changed, text);
+    std::fs::write(folder.join("changed.toml"), changed).expect("written");
+    let start = ["serve", "--config", "changed.toml", "--fix-bind", "127.0.0.1:0"];
+    let refused = rialto(folder, &start);
+    assert_eq!(code(&refused), 2);
+    let said = stderr(&refused);
+    assert!(
+        said.contains("2 is BTC with scale 10") && said.contains("BTC with scale 8 in the journal"),
+        "{said}"
+    );
+    serve(folder, &[], is_ready);
 }

@@ -188,8 +188,10 @@ fn last_segment(folder: &Path) -> u64 {
 pub fn last_sequence(dir: &Path) -> Result<u64, Failure> {
     let folder = dir.join(journal::COMMANDS_FOLDER);
     let mut reader = StreamReader::open(&folder).map_err(Failure::system)?;
-    let mut last = last_segment(&folder);
-    reader.seek(last).map_err(Failure::system)?;
+    let first = last_segment(&folder);
+    reader.seek(first).map_err(Failure::system)?;
+    // A segment that has just been begun holds none yet.
+    let mut last = first.saturating_sub(1);
     while let Some(record) = reader.next().map_err(Failure::system)? {
         last = record.header().sequence;
     }

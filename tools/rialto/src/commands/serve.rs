@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use exchange::Exchange;
 use gateway::binary::BinaryGateway;
-use gateway::{Acceptor, GatewayAgent, Notice};
+use gateway::{Acceptor, GatewayAgent, GatewayConfig, Notice};
 use journal::{DataFolder, Stage};
 use machine::{Projection, Record, Source};
 use protocol::{AccountId, CreateAccount, Limits, Name, Side};
@@ -21,6 +21,7 @@ use sequencer::{Clock, Durability, Pipeline, PipelineConfig, RecoveredSummary, R
 use simulator::house::{House, HouseConfig, HouseInstrument, Quote};
 
 use super::journal::describe_lost;
+use super::replay;
 use super::snapshot::tell_skipped;
 use crate::admin;
 use crate::admin::desk::Names;
@@ -55,8 +56,8 @@ const WATCH: Duration = Duration::from_millis(20);
 /// # Errors
 /// A configuration that cannot be used, a data folder that cannot be opened, or whatever stopped the exchange.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let config = configuration(args)?;
     let stop = stop_signals()?;
+    let config = configuration(args)?;
     let tls = tls(&config)?;
     sequencer::stop_on_bus_error().map_err(Failure::system)?;
     let map = thread_map(&config, PipelineConfig::default().threads)?;
@@ -69,7 +70,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let limits = limits_in_force(&config)?;
     let shared = Shared::of(&config);
     let tls_of = tls.as_ref();
-    let acceptor = Acceptor::open(fix_config(&config, &limits, tls_of, &shared)).map_err(Failure::usage)?;
+    let acceptor = open_fix(&config, fix_config(&config, &limits, tls_of, &shared))?;
     let market_data = market_data_config(&config, &limits, tls_of, &shared).map(Acceptor::open).transpose();
     let market_data = market_data.map_err(Failure::usage)?;
     let binary = binary_config(&config, tls_of, &shared).map(Acceptor::open_binary).transpose();
@@ -80,7 +81,8 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         eprintln!("note: operator.checkpoint is not used: {reason}; all events are read instead");
     }
     let mut edges = Edges { acceptor, market_data, binary, house: None, known, failure: None };
-    let pipeline = recover(data, &config, limits, &mut edges, &clock)?;
+    let pipeline = recover(data, &config, limits, &mut edges, &clock, &stop)?;
+    check_assets(&config, pipeline.machine())?;
     edges.house = config.demo.filter(|_| args.demo).map(|demo| house(&config, demo, pipeline.machine()));
     let known = edges.known.clone();
     let Started { running, status, wishes, names } = start(pipeline, edges, &config, &clock)?;
@@ -216,6 +218,26 @@ fn new_house(config: &Config, demo: Demo) -> House {
     })
 }
 
+/// Opens the FIX port. With a durability that may lose acknowledged commands the session store may be ahead of the journal: then
+/// it forgets what it knows of them first.
+fn open_fix(config: &Config, fix: GatewayConfig) -> Result<Acceptor, Failure> {
+    let acceptor = Acceptor::open(fix.clone()).map_err(Failure::usage)?;
+    let may_lose = !matches!(config.durability.into(), Durability::Disk);
+    // Where it cannot be read recovery says why.
+    let end = may_lose.then(|| replay::last_sequence(&config.data).ok()).flatten();
+    let stored = acceptor.gateway().store().applied();
+    let Some(end) = end.filter(|end| stored > *end) else { return Ok(acceptor) };
+    drop(acceptor);
+    let forgotten = gateway::forget_beyond(&fix.store_path, fix.gateway, end).map_err(Failure::system)?;
+    eprintln!(
+        "note: the journal has lost the commands after {end}, up to {stored} at least: {} forgets {} of their reports; clients \
+         go on with their numbers, and should ask for their orders",
+        fix.store_path.display(),
+        grouped(forgotten)
+    );
+    Acceptor::open(fix).map_err(Failure::usage)
+}
+
 /// Everything that follows events, before the pipeline runs.
 struct Edges {
     acceptor: Acceptor,
@@ -281,6 +303,7 @@ fn recover(
     limits: Limits,
     edges: &mut Edges,
     clock: &Clock,
+    stop: &AtomicBool,
 ) -> Result<Pipeline<Exchange>, Failure> {
     let folder = data.path().display().to_string();
     // Clients choose their order ids; a seed that they cannot know keeps them from choosing ids that collide.
@@ -299,6 +322,10 @@ fn recover(
         events_from,
         &mut |event| edges.on_event(event, now_ns),
         &mut |progress| {
+            if stop.load(Ordering::Acquire) {
+                bar.finish_and_clear();
+                leave_start();
+            }
             if stage.replace(progress.stage) != Some(progress.stage) {
                 bar.set_message(match progress.stage {
                     Stage::Events => "reading events",
@@ -331,6 +358,29 @@ fn recover(
     Ok(pipeline)
 }
 
+/// Refuses a configuration whose assets are not those of the journal: amounts would be read with another scale, or called by another
+/// name, and an asset cannot be changed.
+fn check_assets(config: &Config, machine: &Exchange) -> Result<(), Failure> {
+    for wanted in &config.assets {
+        let existing = machine.assets().find(|it| it.asset == wanted.asset);
+        if let Some(existing) = existing.filter(|it| (it.name, it.scale) != (wanted.name, wanted.scale)) {
+            return Err(Failure::usage(format!(
+                "assets: {} is {} with scale {} in the configuration, but {} with scale {} in the journal, which cannot be changed: \
+                 correct it, or give the new one an id of its own",
+                wanted.asset, wanted.name, wanted.scale, existing.name, existing.scale
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Ends the process in the middle of a start. It may be killed at any moment, so nothing has to be put in order, and to recover
+/// first, only to stop then, can take longer than who stops it waits.
+fn leave_start() -> ! {
+    tell("stopped before it was ready: nothing has been taken, the next start begins again");
+    std::process::exit(0)
+}
+
 /// Says what was found and from where it was rebuilt.
 fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
     tell_skipped(&recovered.skipped);
@@ -356,6 +406,17 @@ fn tell_recovered(recovered: &RecoveredSummary, folder: &str, config: &Config) {
                 "cut a torn tail of the {stream}: {bytes} bytes at offset {offset} of {file}, {lost}; {promise}"
             ));
         }
+    }
+    if let Some(last) = recovered.events_removed_up_to {
+        tell(format!(
+            "removed the events of sequences {} to {last}: their commands are gone; {}",
+            recovered.last_sequence + 1,
+            match config.durability.into() {
+                Durability::Disk =>
+                    "if they were given with durability disk, the journal has lost its end: look for a copy",
+                _ => "they had not been synced, and may have been acknowledged all the same",
+            }
+        ));
     }
     tell(format!(
         "{folder}: sequence {}, state hash {:016x}, durability {}",

@@ -31,7 +31,7 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             args.file.display()
         ))),
     }?;
-    let Written { records, events_missing_from } = written;
+    let Written { records, events_missing_from, .. } = written;
     tell_missing(events_missing_from);
     if args.json {
         line(json!({
@@ -50,6 +50,8 @@ struct Written {
     records: u64,
     /// The first command whose events are not stored.
     events_missing_from: Option<u64>,
+    /// The last command whose events were all there.
+    whole_events: u64,
 }
 
 /// A record on its way out.
@@ -63,10 +65,10 @@ struct Row {
 /// First record kind that is an event's.
 const FIRST_EVENT_KIND: u16 = 0x8000;
 
-/// Gives each wanted record up to `last` to `take`, with a progress bar; returns their number.
+/// Gives each wanted record up to `last` to `take`, its events up to another sequence, with a progress bar; returns their number.
 fn each(
     args: &ExportArgs,
-    last: u64,
+    (last, events_up_to): (u64, u64),
     message: &'static str,
     take: &mut dyn FnMut(Row) -> Result<(), Failure>,
 ) -> Result<Written, Failure> {
@@ -76,6 +78,7 @@ fn each(
     let filter = Filter { to: last, ..args.filter.clone() };
     let (mut seen, mut records) = (0u64, 0);
     let (mut command, mut next_index) = (0, 0);
+    let mut whole_events = 0;
     let mut walker = Walker::open(&args.dir, &filter, args.from, false)?;
     let events_missing_from = walker.all(&mut |record| {
         let sequence = record.header().sequence;
@@ -83,6 +86,12 @@ fn each(
             (command, next_index) = (sequence, 0);
         }
         let event_index = Some(next_index).filter(|_| record.header().kind >= FIRST_EVENT_KIND);
+        if event_index.is_some() {
+            if sequence > events_up_to {
+                return Ok(());
+            }
+            whole_events = if record.is_last_event() { sequence } else { whole_events };
+        }
         next_index += u64::from(event_index.is_some());
         seen += 1;
         if seen.is_multiple_of(PROGRESS_RECORDS) {
@@ -93,7 +102,7 @@ fn each(
         take(Row { event_index, fields })
     })?;
     bar.finish_and_clear();
-    Ok(Written { records, events_missing_from })
+    Ok(Written { records, events_missing_from, whole_events })
 }
 
 /// Writes a file beside its place and puts it there when it is whole.
@@ -127,7 +136,7 @@ fn failed(path: &Path, error: impl Display) -> Failure {
 fn json_lines(args: &ExportArgs) -> Result<Written, Failure> {
     let last = replay::last_sequence(&args.dir)?.min(args.filter.to);
     whole_file(&args.file, |mut out| {
-        let written = each(args, last, "writing", &mut |row| {
+        let written = each(args, (last, u64::MAX), "writing", &mut |row| {
             let mut object = Map::new();
             let time = row.fields["timestamp_ns"].as_u64().unwrap_or(0);
             object.insert("time".to_owned(), json!(describe::timestamp(time)));
@@ -144,17 +153,19 @@ fn json_lines(args: &ExportArgs) -> Result<Written, Failure> {
 /// Twice over the journal: a Parquet file must say its columns before its rows.
 fn parquet(args: &ExportArgs) -> Result<Written, Failure> {
     let last = replay::last_sequence(&args.dir)?.min(args.filter.to);
-    let mut columns = Columns::default();
-    each(args, last, "looking at the columns", &mut |row| {
+    let mut columns = Columns::of_header();
+    let looked_at = each(args, (last, u64::MAX), "looking at the columns", &mut |row| {
         columns.note(&row.fields);
         Ok(())
     })?;
+    // A running exchange goes on writing events meanwhile: their fields may have no column, or not fit into it.
+    let (rows, events_missing_from) = ((last, looked_at.whole_events), looked_at.events_missing_from);
     whole_file(&args.file, |out| {
         let mut writer = ParquetWriter::new(out, columns).map_err(|error| failed(&args.file, error))?;
-        let written = each(args, last, "writing", &mut |row| {
+        let written = each(args, rows, "writing", &mut |row| {
             writer.write(row.event_index, &row.fields).map_err(|error| failed(&args.file, error))
         })?;
         writer.finish().map_err(|error| failed(&args.file, error))?;
-        Ok(written)
+        Ok(Written { events_missing_from, ..written })
     })
 }

@@ -58,6 +58,14 @@ struct Seen {
 }
 
 impl Columns {
+    /// Those that every record has: they are there even if no record is wanted.
+    pub fn of_header() -> Self {
+        let number = |name: &str| Seen { name: name.to_owned(), kind: Kind::Signed, negative: false };
+        let mut columns: Vec<_> = ["sequence", TIME, "gateway", "session"].map(number).into();
+        columns.push(Seen { name: "kind".to_owned(), kind: Kind::Text, negative: false });
+        Self(columns)
+    }
+
     /// Takes note of a row's fields.
     pub fn note(&mut self, fields: &Map<String, Value>) {
         for (name, value) in fields {

@@ -1,6 +1,6 @@
 //! `rialto journal verify`.
 
-use journal::{JournalError, ReplayReport, StreamReport};
+use journal::{JournalError, ReplayReport, StreamReport, VerifyReport};
 use serde_json::{Value, json};
 
 use super::args::VerifyArgs;
@@ -46,11 +46,24 @@ pub fn run(args: &VerifyArgs) -> Result<(), Failure> {
             ));
         }
     }
+    tell_commands_missing(&report);
     let damage = streams.iter().find_map(|(_, stream)| stream.as_ref().err());
     match (damage, difference) {
         (Some(error), _) => Err(Failure::check(error)),
         (None, Some(difference)) => Err(Failure::check(difference)),
         (None, None) => Ok(()),
+    }
+}
+
+/// Events are written behind their commands: where they go on, commands are gone. It is no proof that these had been synced.
+fn tell_commands_missing(report: &VerifyReport) {
+    let (Ok(commands), Ok(events)) = (&report.commands, &report.events) else { return };
+    if events.last_sequence > commands.last_sequence {
+        eprintln!(
+            "note: there are events up to sequence {}, but the commands end at {}: later ones are gone. A loss of power does that with \
+             durability os or memory; with disk the journal has lost its end: look for a copy. The next start removes these events",
+            events.last_sequence, commands.last_sequence
+        );
     }
 }
 
