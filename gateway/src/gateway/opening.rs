@@ -76,16 +76,7 @@ impl Gateway {
             Some(events) => start_rebuilding(&config, &mut store, events, rebuilder)?,
             None => beginning(&config),
         };
-        let sessions = config.users.iter().enumerate();
-        let clients = sessions
-            .map(|(index, user)| {
-                let (ours, theirs) = (&config.target_comp_id, &user.sender_comp_id);
-                let session = Session::new(index, ours, theirs, &user.session, limits, &store);
-                let firm = user.access.firm.as_ref();
-                let firm = firm.and_then(|firm| config.firms.keys().position(|name| name == firm));
-                Client::new(session, Throttle::new(&user.access.throttle), firm)
-            })
-            .collect();
+        let clients = clients_of(&config, &store);
         let guard = guard_of(&config, &store);
         let by_comp_id =
             names.iter().enumerate().map(|(index, name)| (name.as_bytes().to_vec(), index)).collect();
@@ -141,6 +132,20 @@ impl Gateway {
             self.store.note(format!("the gateway's last checkpoint cannot be written: {error}"));
         }
     }
+}
+
+/// One for each user, as the store knows it.
+fn clients_of(config: &GatewayConfig, store: &Store) -> Vec<Client> {
+    let sessions = config.users.iter().enumerate();
+    sessions
+        .map(|(index, user)| {
+            let (ours, theirs) = (&config.target_comp_id, &user.sender_comp_id);
+            let session = Session::new(index, ours, theirs, &user.session, &config.limits, store);
+            let firm = user.access.firm.as_ref();
+            let firm = firm.and_then(|firm| config.firms.keys().position(|name| name == firm));
+            Client::new(session, Throttle::new(&user.access.throttle), firm)
+        })
+        .collect()
 }
 
 /// The guard that this port shares, or one of its own; signatures that were used before the restart stay used.

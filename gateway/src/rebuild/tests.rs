@@ -166,13 +166,16 @@ fn one_checkpoint_after_the_other_is_written_by_the_same_fold() {
     let source = Box::new(Counted(run.events.clone(), Arc::clone(&opened)));
     let spacing = 20;
     let mut worker = Worker::new(source, checkpoints, owners(), spacing);
+    let mut written = Vec::new();
     for sequence in (1..=run.sequence).step_by(7) {
         worker.committed(sequence);
         while worker.work(1000) {}
         (0..PAUSES / 40).for_each(|_| assert!(!worker.pause()));
+        written.extend(Checkpoints::list(run.folder.path(), purpose()).newest());
     }
-    let newest = Checkpoints::list(run.folder.path(), purpose()).newest().unwrap();
-    assert!(newest + 10 * spacing > run.sequence && newest > spacing, "{newest} of {}", run.sequence);
+    written.dedup();
+    // The more orders there are, the rarer they come.
+    assert!(written.len() > 2, "{written:?}");
     assert_eq!(opened.load(Ordering::Relaxed), 1);
 }
 

@@ -280,7 +280,14 @@ fn settings_are_sent_at_a_start_and_again_only_when_they_change() {
     let output = serve_once(&folder, &impossible);
     assert_eq!(code(&output), 2);
     let said = stderr(&output);
-    assert!(said.contains("fee schedule of instrument 1 was rejected: InvalidParameter"), "{said}");
+    assert!(said.contains("BTC/USD.fees.taker_fee: must be from 0 to the instrument's taker_fee"), "{said}");
+    // What only the exchange can know it refuses itself.
+    let unknown = configuration.replace("[[risk_limits]]\n", "[[risk_limits]]\naccount = 77\n");
+    assert_ne!(unknown, configuration);
+    let output = serve_once(&folder, &unknown);
+    assert_eq!(code(&output), 2);
+    let said = stderr(&output);
+    assert!(said.contains("rejected: UnknownAccount"), "{said}");
 }
 
 #[test]
