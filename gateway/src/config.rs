@@ -280,6 +280,11 @@ pub enum ConfigError {
     /// A firm that is not among [`GatewayConfig::firms`].
     #[error("user {0} belongs to the firm {1}, which is not defined")]
     UnknownFirm(usize, String),
+    /// A throttle whose second step comes before its first.
+    #[error(
+        "the throttle of {0} has a hard limit below its soft one, which would never be met: raise it, or leave one out"
+    )]
+    Throttle(String),
     /// A grace time above [`DisconnectPolicy::MAX_GRACE_NS`].
     #[error("user {0}: the grace time of cancel on disconnect must be at most an hour")]
     GraceTime(usize),
@@ -324,9 +329,13 @@ pub(crate) fn validate_users(
     if users.is_empty() || users.len() > 65_534 {
         return Err(ConfigError::UserCount(users.len()));
     }
+    for (name, throttle) in firms {
+        validate_throttle(|| format!("firm {name}"), throttle)?;
+    }
     let (mut names, mut accounts) = (BTreeSet::new(), BTreeSet::new());
     for (index, user) in users.iter().enumerate() {
         validate_user(index + 1, user)?;
+        validate_throttle(|| format!("user {}", index + 1), &user.access.throttle)?;
         if let Some(firm) = user.access.firm.as_ref().filter(|firm| !firms.contains_key(*firm)) {
             return Err(ConfigError::UnknownFirm(index + 1, firm.clone()));
         }
@@ -341,6 +350,12 @@ pub(crate) fn validate_users(
         }
     }
     Ok(())
+}
+
+fn validate_throttle(whose: impl FnOnce() -> String, limits: &ThrottleLimits) -> Result<(), ConfigError> {
+    // 0 is no limit.
+    let hard_comes_first = (1..limits.soft_per_second).contains(&limits.hard_per_second);
+    if hard_comes_first { Err(ConfigError::Throttle(whose())) } else { Ok(()) }
 }
 
 fn validate_user(user: usize, config: &UserConfig) -> Result<(), ConfigError> {
@@ -424,6 +439,17 @@ mod tests {
         assert_eq!(space.validate(), Err(ConfigError::Text { user: 1, field: "sender_comp_id" }));
         let nothing = config(vec![UserConfig { password: None, ..user("A", 2) }]);
         assert_eq!(nothing.validate(), Err(ConfigError::NoSecret(1)));
+        let mut upside_down = config(vec![user("A", 2)]);
+        let mut set = |soft_per_second, hard_per_second| {
+            upside_down.users[0].access.throttle =
+                ThrottleLimits { soft_per_second, hard_per_second, cancels_per_second: 1 };
+            upside_down.validate()
+        };
+        assert_eq!([set(10, 10), set(10, 0), set(0, 5)], [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(set(10, 9), Err(ConfigError::Throttle("user 1".to_owned())));
+        let firms = [("F".to_owned(), upside_down.users[0].access.throttle)].into();
+        let of_firm = GatewayConfig { firms, ..config(vec![user("A", 2)]) };
+        assert_eq!(of_firm.validate(), Err(ConfigError::Throttle("firm F".to_owned())));
         let mut lonely = config(vec![user("A", 2)]);
         lonely.users[0].access.firm = Some("F".to_owned());
         assert_eq!(lonely.validate(), Err(ConfigError::UnknownFirm(1, "F".to_owned())));
