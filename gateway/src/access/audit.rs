@@ -51,6 +51,35 @@ impl Attempt {
     }
 }
 
+/// Attempts kept until somebody writes them to the audit log.
+const ATTEMPTS: usize = 1024;
+
+/// The attempts to log on since they were taken last; what exceeds [`ATTEMPTS`] is left out.
+#[derive(Default)]
+pub(crate) struct Attempts(Vec<Attempt>);
+
+impl Attempts {
+    /// Notes one, from this address, over TLS or not.
+    pub(crate) fn note(
+        &mut self,
+        (address, tls): (IpAddr, bool),
+        sender_comp_id: &[u8],
+        accepted: bool,
+        reason: &'static str,
+        time_ns: u64,
+    ) {
+        if self.0.len() < ATTEMPTS {
+            let sender_comp_id = Attempt::printable(sender_comp_id);
+            self.0.push(Attempt { time_ns, address, tls, sender_comp_id, accepted, reason });
+        }
+    }
+
+    /// Takes them.
+    pub(crate) fn take(&mut self) -> Vec<Attempt> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 /// The log's file.
 pub struct AuditLog {
     path: PathBuf,

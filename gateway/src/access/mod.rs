@@ -11,6 +11,7 @@ mod throttle;
 mod verifier;
 
 pub use address::AddressRange;
+pub(crate) use audit::Attempts;
 pub use audit::{Attempt, AuditLog};
 pub use changed::ChangedPasswords;
 pub use lockout::LogonGuard;

@@ -154,7 +154,7 @@ impl Endpoint for BinaryGateway {
     }
 
     fn take_attempts(&mut self) -> Vec<Attempt> {
-        std::mem::take(&mut self.attempts)
+        self.attempts.take()
     }
 
     fn take_notes(&mut self) -> Vec<String> {

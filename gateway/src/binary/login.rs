@@ -9,11 +9,8 @@ use zerocopy::{FromBytes as _, IntoBytes as _};
 use super::replay::{Replay, Step};
 use super::wire::{LoginAccepted, LoginReject, LoginRequest, VERSION, packet, unpadded};
 use super::{BinaryGateway, REPLAY_AHEAD_BYTES, REPLAYS, Replaying, State};
-use crate::access::{Attempt, ChangedPasswords, PasswordHash, Work};
+use crate::access::{ChangedPasswords, PasswordHash, Work};
 use crate::gateway::LinkId;
-
-/// Attempts kept until somebody writes them to the audit log.
-const ATTEMPTS: usize = 1024;
 
 const WRONG_SECRET: &str = "login with a wrong user name or password";
 const ENDED_EARLY: &str = "login whose connection ended before it was answered";
@@ -181,7 +178,7 @@ impl BinaryGateway {
             self.guard.failed(login.session, from.0, now_ns);
         }
         let reason = if right { ENDED_EARLY } else { WRONG_SECRET };
-        self.note_attempt_from(from, &login.name, false, reason, now_ns);
+        self.attempts.note(from, &login.name, false, reason, now_ns);
     }
 
     fn replays(&self) -> usize {
@@ -331,20 +328,6 @@ impl BinaryGateway {
         now_ns: u64,
     ) {
         let from = (self.link(link).address, self.link(link).security.tls);
-        self.note_attempt_from(from, name, accepted, reason, now_ns);
-    }
-
-    fn note_attempt_from(
-        &mut self,
-        (address, tls): (IpAddr, bool),
-        name: &[u8],
-        accepted: bool,
-        reason: &'static str,
-        now_ns: u64,
-    ) {
-        if self.attempts.len() < ATTEMPTS {
-            let sender_comp_id = Attempt::printable(name);
-            self.attempts.push(Attempt { time_ns: now_ns, address, tls, sender_comp_id, accepted, reason });
-        }
+        self.attempts.note(from, name, accepted, reason, now_ns);
     }
 }

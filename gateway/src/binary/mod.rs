@@ -25,7 +25,7 @@ pub use config::BinaryConfig;
 
 use crate::Acceptor;
 use crate::access::{
-    Attempt, AuditLog, FirmThrottles, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier,
+    Attempts, AuditLog, FirmThrottles, LogonGuard, ThreadVerifier, Throttle, ThrottleVerdict, Verifier,
 };
 use crate::endpoint::Endpoint;
 use crate::gateway::{CommandPort, GatewayCounters, GatewayError, LinkId};
@@ -163,7 +163,7 @@ pub struct BinaryGateway {
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
     guard: LogonGuard,
-    attempts: Vec<Attempt>,
+    attempts: Attempts,
     abandoned: Vec<AbandonedLogin>,
     notes: Vec<String>,
     firms: FirmThrottles,
@@ -217,7 +217,7 @@ impl BinaryGateway {
             verifier,
             next_ticket: 0,
             guard: config.logon_guard.clone().unwrap_or_else(|| LogonGuard::new(&config.limits)),
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             abandoned: Vec::new(),
             notes: Vec::new(),
             firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),

@@ -1,15 +1,10 @@
 //! The first message of a connection.
 
-use std::net::IpAddr;
-
 use super::disconnect::policy_of;
 use super::{AbandonedLogon, Gateway, LinkId, PendingLogon};
-use crate::access::{Attempt, PasswordHash, Work, same, signed_text};
+use crate::access::{PasswordHash, Work, same, signed_text};
 use crate::fix::{FieldIndex, Message, Version, parse_utc_timestamp, tags};
 use crate::session::{Verdict, has_good_time};
-
-/// Attempts kept until somebody writes them to the audit log.
-const ATTEMPTS: usize = 1024;
 
 /// What a Logon shows to prove who sent it.
 enum Proof {
@@ -217,7 +212,7 @@ impl Gateway {
             "Logon with a wrong password"
         };
         let name = self.config.users[client].sender_comp_id.clone();
-        self.note_attempt_from((address, tls), name.as_bytes(), false, reason, now_ns);
+        self.attempts.note((address, tls), name.as_bytes(), false, reason, now_ns);
     }
 
     /// A Logon that changes the password: refused if it cannot, so that the client knows which one counts.
@@ -299,20 +294,6 @@ impl Gateway {
         now_ns: u64,
     ) {
         let from = (self.link(link).address, self.link(link).security.tls);
-        self.note_attempt_from(from, theirs, accepted, reason, now_ns);
-    }
-
-    fn note_attempt_from(
-        &mut self,
-        (address, tls): (IpAddr, bool),
-        theirs: &[u8],
-        accepted: bool,
-        reason: &'static str,
-        now_ns: u64,
-    ) {
-        if self.attempts.len() < ATTEMPTS {
-            let sender_comp_id = Attempt::printable(theirs);
-            self.attempts.push(Attempt { time_ns: now_ns, address, tls, sender_comp_id, accepted, reason });
-        }
+        self.attempts.note(from, theirs, accepted, reason, now_ns);
     }
 }

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 use machine::{Record, Source};
 
-use crate::access::{Attempt, ChangedPasswords, FirmThrottles, LogonGuard, PasswordHash, Verifier};
+use crate::access::{Attempt, Attempts, ChangedPasswords, FirmThrottles, LogonGuard, PasswordHash, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
 use crate::fix::{FieldIndex, Frame, Message, find_frame};
@@ -190,7 +190,7 @@ pub struct Gateway {
     verifier: Box<dyn Verifier>,
     next_ticket: u64,
     guard: LogonGuard,
-    attempts: Vec<Attempt>,
+    attempts: Attempts,
     /// Logons whose connection did not wait for their password to be checked: at most as many as the verifier takes.
     abandoned: Vec<AbandonedLogon>,
     /// Throttles of the firms, by the place of their name in the configuration.
@@ -412,7 +412,7 @@ impl Gateway {
 
     /// The attempts to log on since the last call, for the audit log.
     pub fn take_attempts(&mut self) -> Vec<Attempt> {
-        std::mem::take(&mut self.attempts)
+        self.attempts.take()
     }
 
     fn link(&mut self, link: LinkId) -> &mut Link {

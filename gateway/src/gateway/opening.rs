@@ -6,7 +6,9 @@ use super::activity::Activity;
 use super::client::Client;
 use super::drop_copy::DropCopies;
 use super::{Gateway, GatewayCounters, GatewayError};
-use crate::access::{ChangedPasswords, FirmThrottles, InlineVerifier, LogonGuard, Throttle, Verifier};
+use crate::access::{
+    Attempts, ChangedPasswords, FirmThrottles, InlineVerifier, LogonGuard, Throttle, Verifier,
+};
 use crate::config::GatewayConfig;
 use crate::drop_copy::Owners;
 use crate::fix::FieldIndex;
@@ -102,7 +104,7 @@ impl Gateway {
             verifier,
             next_ticket: 0,
             guard,
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             abandoned: Vec::new(),
             firms: config.firm_throttles.clone().unwrap_or_else(|| FirmThrottles::new(&config.firms)),
             configured_passwords,
