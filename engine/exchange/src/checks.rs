@@ -499,7 +499,6 @@ fn check_risk<B>(
     position: Option<&Position>,
     judged: &Judged,
 ) -> Result<(), RejectReason> {
-    let exceeds = |value: i64, limit: i64| limit != 0 && value > limit;
     if exceeds(judged.quantity_lots, limits.max_order_lots) {
         return Err(RejectReason::RiskQuantity);
     }
@@ -544,7 +543,12 @@ fn exceeds_position(
     };
     let reached_lots = position.map_or(0, reached).saturating_add(added_lots);
     let is_full = position.is_some_and(|position| position.is_full(side));
-    is_full || (limits.max_position_lots != 0 && reached_lots > limits.max_position_lots)
+    is_full || exceeds(reached_lots, limits.max_position_lots)
+}
+
+/// Whether a value is beyond a limit; 0 is none.
+fn exceeds(value: i64, limit: i64) -> bool {
+    limit != 0 && value > limit
 }
 
 /// Whether a list's type asks its orders to belong together.

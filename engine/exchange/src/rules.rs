@@ -157,7 +157,7 @@ impl Rules {
         let set = &self.set;
         lots >= set.min_quantity_lots
             && (set.max_quantity_lots == 0 || lots <= set.max_quantity_lots)
-            && (set.round_lot_lots == 0 || lots % set.round_lot_lots == 0)
+            && self.off_round_lot(lots) == 0
     }
 
     /// Whether an order's notional, which may exceed every amount, is within least and most.
