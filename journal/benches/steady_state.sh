@@ -11,7 +11,7 @@ seconds=${2:-8}
 rate=${3:-100000}
 cd "$(dirname "$0")/../.."
 
-cargo build --quiet --release -p journal --example steady
+cargo build --quiet --release -p sequencer --example steady
 steady=${CARGO_TARGET_DIR:-target}/release/examples/steady
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

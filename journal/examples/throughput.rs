@@ -63,6 +63,7 @@ fn journal(folder: &Path, bytes: usize, batches: usize) -> Outcome<f64> {
                 std::thread::park();
             }
             writer.write_batch(&batch, writer.durable_sequence())?;
+            writer.begin_write_back()?;
             syncing.thread().unpark();
         }
         ended.store(true, Ordering::Release);

@@ -97,14 +97,18 @@ pub(crate) enum Found {
     Altered(Problem),
 }
 
-/// Bytes read at a time.
+/// Bytes read at a time: at most, and where the last look met the end, so that a follower of a live stream does not copy what is
+/// mostly zeros each time.
 const WINDOW_BYTES: usize = 256 << 10;
+const LEAST_WINDOW_BYTES: usize = 8 << 10;
 
 /// A window on a segment, in aligned memory.
 pub(crate) struct FrameReader {
     words: Vec<u64>,
     window_start: u64,
     window_length: usize,
+    /// Bytes to read next time.
+    window_bytes: usize,
     payload_start: usize,
     payload_length: usize,
     /// Whether each record's checksum is compared even where the hash chain holds.
@@ -122,6 +126,7 @@ impl FrameReader {
             words: vec![0; WINDOW_BYTES / 8],
             window_start: 0,
             window_length: 0,
+            window_bytes: WINDOW_BYTES,
             payload_start: 0,
             payload_length: 0,
             thorough: false,
@@ -153,13 +158,15 @@ impl FrameReader {
         self.fill(segment, offset, FRAME_HEADER_LENGTH)?;
         let header = self.peek(offset);
         if header.as_bytes().iter().all(|byte| *byte == 0) {
+            self.window_bytes = LEAST_WINDOW_BYTES;
             return Ok(Found::Zeros);
         }
         if header.checks(segment.header.checksum) && !shape_is_possible(&header, segment, offset) {
             return Ok(Found::Bad(Problem::FrameShape));
         }
         let total = header.total_length(segment.header.frame_alignment);
-        let wanted = usize::try_from(total).unwrap_or(WINDOW_BYTES).clamp(WINDOW_BYTES, MAX_FRAME_BYTES);
+        let wanted = usize::try_from(total).unwrap_or(WINDOW_BYTES).clamp(self.window_bytes, MAX_FRAME_BYTES);
+        self.window_bytes = (4 * self.window_bytes).min(WINDOW_BYTES);
         self.fill(segment, offset, wanted)?;
         Ok(self.check(segment, offset, chain))
     }

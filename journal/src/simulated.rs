@@ -408,6 +408,11 @@ impl StorageFile for SimulatedFile {
         })
     }
 
+    fn begin_write_back(&self, _offset: u64, _length: u64) -> io::Result<()> {
+        // What a loss of power keeps of writes that were not synced is chosen at random anyway.
+        self.with(|disk, _| disk.operation(&[Fault::WriteError]).map(drop))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.with(|disk, id| {
             let fault = disk.operation(&[Fault::SyncError])?;

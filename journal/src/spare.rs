@@ -11,14 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Zeros are written a piece at a time.
+/// Zeros are written a piece at a time: few enough bytes that a sync of the writer, which may have to wait for theirs, does not
+/// wait long.
 pub(crate) static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
-/// Zeros are synced after this many bytes: few enough that the writer's own sync, which may have to wait for this one,
-/// does not wait long.
-const SYNC_BYTES: u64 = 64 << 10;
-
-/// The helper leaves the disk to the writer for so long after each sync of zeros: 16 MiB a second at most. A writer that is
+/// The helper leaves the disk to the writer for so long after each piece of zeros: 16 MiB a second at most. A writer that is
 /// faster gets a spare that is zeroed in part; at full speed a second stream of zeros costs more than it saves.
 const ZERO_PAUSE: Duration = Duration::from_millis(4);
 
@@ -51,7 +48,7 @@ impl SpaceWatch {
 /// A file that can become the next segment.
 pub(crate) struct Spare {
     pub file: Box<dyn StorageFile>,
-    /// Zeros have been written and synced up to here.
+    /// Zeros have been written up to here. Whoever takes the spare syncs them with its header.
     pub zeroed_to: u64,
 }
 
@@ -168,6 +165,12 @@ impl SpareMaker {
         self.full.is_none()
     }
 
+    /// Whether a spare has been handed over.
+    #[cfg(test)]
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
     /// Waits until it is known whether there is a spare.
     ///
     /// # Errors
@@ -241,20 +244,23 @@ impl Place {
         disk_full(&self.storage, &self.folder, &self.options)
     }
 
-    /// Writes the next zeros of a spare, and syncs them.
+    /// Writes the next zeros of a spare, and lets the disk begin with them. They are synced with the last ones, not piece by
+    /// piece: each of those syncs would commit the file system's own journal, which the writer's syncs then wait for.
     fn zero(&self, spare: &mut Spare) -> Result<(), JournalError> {
         let path = self.folder.join(SPARE_NAME);
-        let end = (spare.zeroed_to + SYNC_BYTES).min(self.options.segment_bytes);
-        while spare.zeroed_to < end {
-            let length = (end - spare.zeroed_to).min(ZEROS.len() as u64);
-            let piece = &ZEROS[..length as usize];
-            match write_all(&*spare.file, piece, spare.zeroed_to) {
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(self.disk_full()),
-                other => other.map_err(JournalError::io("write", &path))?,
-            }
-            spare.zeroed_to += length;
+        let from = spare.zeroed_to;
+        let length = (self.options.segment_bytes - from).min(ZEROS.len() as u64);
+        let written = write_all(&*spare.file, &ZEROS[..length as usize], from)
+            .and_then(|()| spare.file.begin_write_back(from, length));
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(self.disk_full()),
+            other => other.map_err(JournalError::io("write", &path))?,
         }
-        spare.file.sync().map_err(JournalError::io("sync", &path))
+        spare.zeroed_to += length;
+        if self.is_finished(spare) {
+            spare.file.sync().map_err(JournalError::io("sync", &path))?;
+        }
+        Ok(())
     }
 
     /// How far a spare should be zeroed while the current segment holds `written` bytes.

@@ -18,6 +18,15 @@ pub trait StorageFile: Send + Sync {
     /// What the system says.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// Asks the system to begin with the disk's part of what was written to these bytes, and does not wait for it. A hint: only
+    /// [`StorageFile::sync`] makes anything safe. A storage that cannot do that does nothing.
+    ///
+    /// # Errors
+    /// What the system says; the writer takes it for a failed write.
+    fn begin_write_back(&self, _offset: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Returns when all that was written is safe against loss of power. After an error nothing may be assumed, and a
     /// second try proves nothing: the caller must stop.
     ///

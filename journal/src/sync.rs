@@ -153,8 +153,13 @@ impl StreamSyncer {
     /// Bytes written since the last sync began: what the next one will cover.
     #[must_use]
     pub fn gathered_bytes(&self) -> u64 {
-        let begun = self.0.begun_bytes.load(Ordering::Acquire);
+        let begun = self.begun_bytes();
         self.0.written_bytes.load(Ordering::Acquire).saturating_sub(begun)
+    }
+
+    /// Bytes that were written when the last sync began.
+    pub(crate) fn begun_bytes(&self) -> u64 {
+        self.0.begun_bytes.load(Ordering::Acquire)
     }
 
     /// Whether the disk has failed.

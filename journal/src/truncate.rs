@@ -81,6 +81,7 @@ impl StreamWriter {
         drop(segment);
         self.segment = reopen(&self.storage, &self.folder, first)?;
         self.offset = end;
+        self.write_back.to = end;
         self.zeroed_to = end;
         self.chain = place.chain;
         self.syncer.cut(&self.segment, self.chain.last_complete());

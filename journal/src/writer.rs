@@ -37,10 +37,24 @@ pub struct StreamWriter {
     pub(crate) syncer: StreamSyncer,
     /// Bytes of frames that the syncer has not been shown yet.
     unannounced_bytes: u64,
+    pub(crate) write_back: WriteBack,
+}
+
+/// What the disk has been asked to begin with.
+#[derive(Default)]
+pub(crate) struct WriteBack {
+    /// Up to where in the current segment.
+    pub to: u64,
+    /// After which sync: what that one covered.
+    sync: Option<u64>,
 }
 
 /// Zeros pay for themselves when they serve at least this many frames: a frame of 256 KiB is synced sooner without.
 const ZERO_AHEAD_FRAMES: u64 = 16;
+
+/// A batch up to this is given to the disk before its sync. What is larger keeps the disk busy for longer than it takes to empty its
+/// cache, and gains nothing.
+const MAX_WRITE_BACK_BYTES: u64 = 128 << 10;
 
 /// The helper is told how full the segment is each time that so many bytes (two to the power of this) are.
 const PACE_BITS: u32 = 20;
@@ -136,6 +150,7 @@ impl StreamWriter {
             claimed: 0,
             syncer,
             unannounced_bytes: 0,
+            write_back: WriteBack { to: offset, sync: None },
         })
     }
 
@@ -159,6 +174,30 @@ impl StreamWriter {
     /// As for [`StreamWriter::append`].
     pub fn flush(&mut self) -> Result<(), JournalError> {
         self.guarded(Self::write_frame)
+    }
+
+    /// Lets the disk begin with what has been written, and does not wait for it. For a writer with a [`StreamSyncer`] on another
+    /// thread: while that one waits for the sync before, the disk has these bytes already. It makes nothing safe.
+    ///
+    /// Does so for up to 128 KiB, once after each beginning of a sync, and nothing in between: small frames share a page, and a sync waits for as
+    /// long as its pages are being written, also for those that were given to the disk after it began.
+    ///
+    /// # Errors
+    /// What the system says; the writer is stopped after it.
+    pub fn begin_write_back(&mut self) -> Result<(), JournalError> {
+        self.guarded(|writer| {
+            let (from, sync) = (writer.write_back.to, Some(writer.syncer.begun_bytes()));
+            if from == writer.offset || writer.write_back.sync == sync {
+                return Ok(());
+            }
+            writer.write_back = WriteBack { to: writer.offset, sync };
+            let length = writer.offset - from;
+            if length > MAX_WRITE_BACK_BYTES {
+                return Ok(());
+            }
+            let begun = writer.segment.file.begin_write_back(from, length);
+            begun.map_err(|error| writer.write_error(error))
+        })
     }
 
     /// [`StreamWriter::append`] and [`StreamWriter::flush`].
@@ -371,6 +410,7 @@ impl StreamWriter {
         self.segment = adopt_spare(&self.storage, &self.folder, &self.options, spare.file, start)?;
         self.syncer.segment_begun(&self.segment, unsynced);
         self.offset = SEGMENT_HEADER_LENGTH as u64;
+        self.write_back.to = self.offset;
         self.zeroed_to = spare.zeroed_to.max(self.offset);
         self.spares.request()
     }

@@ -99,7 +99,7 @@ pub struct ThreadConfig {
 pub const DEFAULT_SLICE_NS: u64 = 100_000;
 
 /// The sync thread is woken when there is something to do; it looks by itself this often.
-pub const SYNC_PARK_NS: u64 = 1_000_000;
+pub const SYNC_PARK_NS: u64 = 20_000_000;
 
 impl ThreadConfig {
     /// Not pinned, backing off, with a short time slice.

@@ -23,6 +23,8 @@ pub struct Committing {
     pub gate: Gate,
     /// Of the pipeline.
     pub fault: Fault,
+    /// Whether [`SyncAgent`] runs on another thread: the disk can then begin with a batch while the sync before runs.
+    pub syncs_beside: bool,
     wakers: Arc<Wakers>,
 }
 
@@ -37,7 +39,7 @@ impl Committing {
     /// As configured.
     #[must_use]
     pub fn new(durability: Durability, batch_bytes: usize, gate: Gate, fault: Fault) -> Self {
-        Self { durability, batch_bytes, gate, fault, wakers: Arc::default() }
+        Self { durability, batch_bytes, gate, fault, syncs_beside: false, wakers: Arc::default() }
     }
 }
 
@@ -118,6 +120,9 @@ impl JournalAgent {
             commands += count;
         }
         self.writer.flush()?;
+        if self.how.syncs_beside && self.how.durability == Durability::Disk {
+            self.writer.begin_write_back()?;
+        }
         Ok(commands)
     }
 }

@@ -10,7 +10,7 @@ use journal::{
 use machine::{Record, Snapshot, StateMachine};
 
 use crate::agent::{Agent, Fault, FaultReport};
-use crate::config::{ConfigError, PipelineConfig, ThreadConfig};
+use crate::config::{AgentName, ConfigError, PipelineConfig, ThreadConfig};
 use crate::engine::EngineAgent;
 use crate::gate::{EventReader, Gate};
 use crate::ingress::Ingress;
@@ -322,7 +322,11 @@ fn build<M: StateMachine>(
     let log = LocalLog::new(commands, gate.clone(), fault.clone());
     let sequencer = SequencerAgent::new(log, &start, config.clock.clone(), fault.clone());
     let closing = sequencer.closed();
-    let how = Committing::new(config.durability, limits.journal_bytes, gate.clone(), fault.clone());
+    let mut how = Committing::new(config.durability, limits.journal_bytes, gate.clone(), fault.clone());
+    let share = |it: &ThreadConfig| {
+        [AgentName::Journal, AgentName::Sync].iter().all(|agent| it.agents.contains(agent))
+    };
+    how.syncs_beside = !config.threads.iter().any(share);
     let journal = JournalAgent::new(for_journal, recovered.commands, how);
     Ok(Parts {
         sequencer,

@@ -12,8 +12,8 @@ use blocking::BlockingStorage;
 use journal::simulated::{Fault, Random, SimulatedStorage};
 use journal::{DataFolder, SharedStorage};
 use sequencer::{
-    AgentName, Clock, Durability, EventReader, ManualClock, Pipeline, PipelineConfig, PipelineError,
-    SendError,
+    AgentName, Clock, Durability, EventReader, ManualClock, Pipeline, PipelineConfig, PipelineError, Running,
+    SendError, ThreadConfig,
 };
 use support::{COMMAND, Tally};
 
@@ -107,6 +107,51 @@ fn memory_does_not_wait_for_a_write_and_os_does() {
     }
 }
 
+/// A batch used to reach the disk when its own sync began, behind the sync that ran when it came.
+#[test]
+fn the_disk_begins_with_a_batch_while_the_sync_before_runs_if_another_thread_syncs() {
+    let cases =
+        [(Durability::Disk, false, true), (Durability::Disk, true, false), (Durability::Os, false, false)];
+    for (durability, one_thread, begins) in cases {
+        let storage = BlockingStorage::default();
+        let mut config = config(durability);
+        if one_thread {
+            config.threads = vec![ThreadConfig::new("all", &AgentName::ALL)];
+        }
+        let mut pipeline = open_on(Arc::new(storage.clone()), config, &mut |_| ()).unwrap();
+        let (mut ingress, reader) = (pipeline.ingress(1).unwrap(), pipeline.events().unwrap());
+        drop(reader);
+        let running = pipeline.start().unwrap();
+        let blocked = storage.block();
+        for sequence in 1..=2 {
+            ingress.try_send_bytes(0, COMMAND, 1, &[0; 1000]).unwrap();
+            if durability == Durability::Disk {
+                storage.await_waiting();
+            }
+            if !one_thread {
+                while written(&storage) < sequence {
+                    thread::yield_now();
+                }
+                await_idle(&running, "journal");
+                assert!(!begins || storage.begun() >= sequence * 1000, "command {sequence}");
+            }
+            assert_eq!(storage.begun() > 0, begins, "{durability:?}, one thread: {one_thread}");
+        }
+        drop(blocked);
+        running.shutdown().unwrap();
+        assert_eq!(storage.begun() > 0, begins, "{durability:?}, one thread: {one_thread}");
+    }
+}
+
+/// Returns when that thread has found nothing to do for a while.
+fn await_idle(running: &Running, thread_name: &str) {
+    let (_, counters) = running.threads().find(|(name, _)| *name == thread_name).unwrap();
+    let cycles = counters.idle_cycles.get();
+    while counters.idle_cycles.get() < cycles + 100 {
+        thread::yield_now();
+    }
+}
+
 /// Commands that are in the journal's file, synced or not.
 fn written(storage: &BlockingStorage) -> u64 {
     let shared: SharedStorage = Arc::new(storage.disk.clone());
@@ -139,12 +184,7 @@ fn the_next_batch_is_written_while_a_sync_runs_up_to_its_bound() {
     while running.last_sequence() < 61 || written(&storage) < bound {
         thread::yield_now();
     }
-    let (name, counters) = running.threads().nth(1).unwrap();
-    assert_eq!(name, "journal");
-    let cycles = counters.idle_cycles.get();
-    while counters.idle_cycles.get() < cycles + 100 {
-        thread::yield_now();
-    }
+    await_idle(&running, "journal");
     assert_eq!(written(&storage), bound, "a batch ends there");
     assert_eq!((running.committed(), poll(&mut reader)), (0, vec![]), "and nothing of it leaves");
     storage.release();

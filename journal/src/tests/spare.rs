@@ -36,6 +36,11 @@ impl StorageFile for NotingFile {
         self.file.write_at(bytes, offset)
     }
 
+    fn begin_write_back(&self, offset: u64, length: u64) -> io::Result<()> {
+        note(&self.log, "begin");
+        self.file.begin_write_back(offset, length)
+    }
+
     fn sync(&self) -> io::Result<()> {
         note(&self.log, "sync");
         self.file.sync()
@@ -136,6 +141,74 @@ fn in_steady_state_an_append_only_writes_and_a_sync_only_syncs() {
     assert!(segments > 2);
     drop(writer);
     assert_eq!(read_all(&disk).unwrap(), 3003);
+}
+
+/// Zeros used to be synced piece by piece: each sync committed the file system's journal, and a command's sync that came
+/// meanwhile waited for that as well.
+#[test]
+fn the_zeros_of_a_spare_are_given_to_the_disk_in_pieces_and_synced_once() {
+    let log = Log::default();
+    let storage = Arc::new(Noting { disk: SimulatedStorage::new(), log: Arc::clone(&log) });
+    let options = StreamOptions { segment_bytes: 256 << 10, ..threaded() };
+    let (mut writer, _) =
+        StreamWriter::open(Path::new(FOLDER), &commands_identity(), &options, storage).unwrap();
+    // A writer that waits for its spare gets it as it is; this one lets the helper finish.
+    while !writer.spares.is_ready() {
+        writer.spares.tend().unwrap();
+        thread::yield_now();
+    }
+    drop(writer);
+    let log = log.lock().unwrap();
+    let helper = log.iter().filter(|(_, who)| who.as_deref() == Some("journal-ahead"));
+    let pieces = helper.map(|(what, _)| *what).filter(|what| ["zeros", "begin", "sync"].contains(what));
+    assert_eq!(
+        pieces.collect::<Vec<_>>(),
+        ["zeros", "begin", "zeros", "begin", "zeros", "begin", "zeros", "begin", "sync"]
+    );
+}
+
+#[test]
+fn the_disk_is_told_once_of_what_was_written() {
+    let log = Log::default();
+    let storage = Arc::new(Noting { disk: SimulatedStorage::new(), log: Arc::clone(&log) });
+    let (mut writer, _) =
+        StreamWriter::open(Path::new(FOLDER), &commands_identity(), &small(), storage).unwrap();
+    let told = |writer: &mut StreamWriter| {
+        log.lock().unwrap().clear();
+        writer.begin_write_back().unwrap();
+        log.lock().unwrap().iter().filter(|(what, _)| *what == "begin").count()
+    };
+    assert_eq!(told(&mut writer), 0, "nothing is written");
+    writer.append(&batch(1..=5), 0).unwrap();
+    assert_eq!(told(&mut writer), 0, "only gathered");
+    writer.flush().unwrap();
+    assert_eq!((told(&mut writer), told(&mut writer)), (1, 0));
+    // A writer that gave every small frame to the disk kept the page that they share busy, and the sync waited for 5 ms and more.
+    writer.write_batch(&batch(6..=9), 0).unwrap();
+    assert_eq!(told(&mut writer), 0, "no sync has begun since");
+    writer.sync().unwrap();
+    writer.write_batch(&batch(10..=12), 0).unwrap();
+    assert_eq!(told(&mut writer), 1);
+    writer.sync().unwrap();
+    let large = StreamOptions { segment_bytes: 1 << 20, ..small() };
+    let storage = Arc::new(Noting { disk: SimulatedStorage::new(), log: Arc::clone(&log) });
+    let (mut other, _) =
+        StreamWriter::open(Path::new(FOLDER), &commands_identity(), &large, storage).unwrap();
+    for (records, expected) in [(20, 1), (4000, 0), (20, 1)] {
+        let next = other.last_sequence() + 1;
+        other.write_batch(&batch(next..=next + records), 0).unwrap();
+        assert_eq!(told(&mut other), expected, "{records} records");
+        other.sync().unwrap();
+    }
+    // Into the next segment: what is left of this one is the next sync's.
+    let first = writer.segment.header.first_sequence;
+    while writer.segment.header.first_sequence == first {
+        let next = writer.last_sequence() + 1;
+        writer.write_batch(&batch(next..=next + 9), 0).unwrap();
+    }
+    assert_eq!((told(&mut writer), told(&mut writer)), (1, 0));
+    let full = writer.segment.header.first_sequence - 1;
+    assert_eq!(writer.durable_sequence(), full, "the full segment was synced; this made nothing safe");
 }
 
 #[test]

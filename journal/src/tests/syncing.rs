@@ -82,6 +82,20 @@ fn after_a_failed_write_nothing_is_synced() {
     assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
 }
 
+#[test]
+fn a_disk_that_fails_a_write_back_stops_the_writer() {
+    let storage = SimulatedStorage::new();
+    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
+    let syncer = writer.syncer();
+    writer.write_batch(&batch(1..=5), 0).unwrap();
+    storage.fail_after(0, Fault::WriteError);
+    assert!(matches!(writer.begin_write_back(), Err(JournalError::Io { .. })));
+    let operations = storage.operations();
+    assert!(matches!(writer.begin_write_back(), Err(JournalError::Stopped { .. })));
+    assert!(matches!(syncer.sync(), Err(JournalError::Stopped { .. })));
+    assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
+}
+
 /// A thread that syncs used to begin with the first frame of a long batch: the disk got a batch of 1 MiB in pieces of 64 and
 /// 128 KiB, each with a sync of its own, and took half as much again for it.
 #[test]

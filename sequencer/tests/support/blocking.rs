@@ -18,6 +18,8 @@ enum Call {
 struct State {
     blocked: Option<Call>,
     waiting: usize,
+    /// Bytes that the disk was asked to begin with.
+    begun: u64,
 }
 
 #[derive(Clone, Default)]
@@ -64,6 +66,11 @@ impl BlockingStorage {
         drop(self.state.1.wait_while(guard, |state| state.waiting == 0).unwrap());
     }
 
+    /// Bytes of commands that the disk was asked to begin with, before any sync of them.
+    pub fn begun(&self) -> u64 {
+        self.state.0.lock().unwrap().begun
+    }
+
     fn wrap(&self, path: &Path, file: Box<dyn StorageFile>) -> Box<dyn StorageFile> {
         let commands = path.to_string_lossy().contains("commands");
         Box::new(BlockingFile { file, state: commands.then(|| Arc::clone(&self.state)) })
@@ -95,6 +102,12 @@ impl StorageFile for BlockingFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.pass(Call::Write);
         self.file.write_at(bytes, offset)
+    }
+    fn begin_write_back(&self, offset: u64, length: u64) -> io::Result<()> {
+        if let Some(state) = &self.state {
+            state.0.lock().unwrap().begun += length;
+        }
+        self.file.begin_write_back(offset, length)
     }
     fn sync(&self) -> io::Result<()> {
         self.pass(Call::Sync);

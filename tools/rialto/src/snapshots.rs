@@ -89,8 +89,9 @@ impl SnapshotSettings {
 pub const LEAST_COMMANDS: u64 = 100_000;
 /// How often the thread looks for commands, and whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often while commands keep coming: many short turns on a processor that others need delay nobody, few long ones do.
-const LOOK_BUSY: Duration = Duration::from_millis(1);
+/// How often while commands keep coming: seldom enough that looking costs next to nothing, often enough that its turns stay short
+/// on a processor that others need.
+const LOOK_BUSY: Duration = Duration::from_millis(20);
 /// Commands that it executes before it looks again.
 const SLICE: usize = 50_000;
 /// After a snapshot that failed the next one is tried this much later.

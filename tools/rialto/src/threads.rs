@@ -48,7 +48,7 @@ impl ThreadMap {
         own: Vec<ThreadConfig>,
         cores: &Cores,
     ) -> Result<Self, Failure> {
-        let patient = IdleStrategy::Park { park_ns: 2_000_000 };
+        let patient = IdleStrategy::Park { park_ns: 10_000_000 };
         let mut map = Self { threads: own, edges: BTreeMap::new() };
         for edge in EDGES {
             let idle = if PATIENT.contains(&edge) { patient } else { IdleStrategy::default() };

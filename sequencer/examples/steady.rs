@@ -2,11 +2,12 @@
 //! on the writer's thread and on its own, beside what the disk takes for the same bytes alone. The ways take turns, so
 //! that what else the machine does falls on all of them.
 //!
-//! `cargo run --release -p journal --example steady -- FOLDER [SECONDS] [RATE] [only disk|inline|thread]`. Under
+//! `cargo run --release -p sequencer --example steady -- FOLDER [SECONDS] [RATE] [only disk|inline|thread]`. Under
 //! `strace -f -c`, or `perf stat -e page-faults --per-thread`, `only` shows what the writer's threads do.
 
 use journal::{DiskStorage, StreamIdentity, StreamKind, StreamOptions, StreamWriter};
 use machine::{HEADER_LENGTH, RecordHeader};
+use sequencer::DEFAULT_SLICE_NS;
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,13 @@ impl Load {
     fn due(&self) -> Option<u64> {
         let elapsed = self.start.elapsed();
         (elapsed < self.lasting).then(|| elapsed.as_nanos() as u64 * self.rate / 1_000_000_000)
+    }
+
+    /// Sleeps until the next command comes. A load that spins would keep one of two processors from the threads whose work is
+    /// measured.
+    fn wait(&self, done: u64) {
+        let next = Duration::from_nanos((done + 1) * 1_000_000_000 / self.rate + 1);
+        std::thread::sleep(next.saturating_sub(self.start.elapsed()));
     }
 
     /// Notes that the commands behind `from`, up to `to`, are safe now.
@@ -108,7 +116,7 @@ fn inline(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
             load.safe(done, due, times);
             done = due;
         } else {
-            std::hint::spin_loop();
+            load.wait(done);
         }
     }
     Ok(())
@@ -121,6 +129,7 @@ fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
     std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("sync".to_owned());
         let syncing = named.spawn_scoped(scope, || -> Outcome<()> {
+            sequencer::ask_for_slice(DEFAULT_SLICE_NS)?;
             let mut safe = 0;
             while !ended.load(Ordering::Acquire) {
                 // A sync may have covered what was written after it was asked for.
@@ -142,11 +151,12 @@ fn thread(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
                     fill(&mut batch, done + 1..=due);
                     writer.has_room(batch.len())?;
                     writer.write_batch(&batch, writer.durable_sequence())?;
+                    writer.begin_write_back()?;
                     done = due;
                     written.store(done, Ordering::Release);
                     syncing.thread().unpark();
                 } else {
-                    std::hint::spin_loop();
+                    load.wait(done);
                 }
             }
             Ok(())
@@ -167,7 +177,7 @@ fn disk(folder: &Path, load: &Load, times: &mut Times) -> Outcome<()> {
     let (mut batch, mut at, mut done) = (Vec::new(), 0, load.due().unwrap_or(0));
     while let Some(due) = load.due() {
         if due == done {
-            std::hint::spin_loop();
+            load.wait(done);
             continue;
         }
         fill(&mut batch, done + 1..=due);
@@ -207,6 +217,9 @@ fn p99(times: &[Duration]) -> f64 {
 type Way = fn(&Path, &Load, &mut Times) -> Outcome<()>;
 
 fn main() -> Outcome<()> {
+    // Timers of this thread fire when they are due and not up to 50 us later, and it has the slices that the exchange's threads ask for.
+    std::fs::write("/proc/self/timerslack_ns", "1")?;
+    sequencer::ask_for_slice(DEFAULT_SLICE_NS)?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let base = PathBuf::from(arguments.first().ok_or("give a folder on the disk to measure")?);
     let number = |index: usize, otherwise| arguments.get(index).map_or(Ok(otherwise), |text| text.parse());
