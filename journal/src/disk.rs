@@ -34,7 +34,15 @@ impl StorageFile for DiskFile {
         let flags = libc::SYNC_FILE_RANGE_WRITE;
         // SAFETY: the descriptor is open for as long as `self.0` lives, and the call touches no memory of ours.
         let code = unsafe { libc::sync_file_range(self.0.as_raw_fd(), offset, length, flags) };
-        if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        if code == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EIO | libc::ENOSPC | libc::EDQUOT) => Err(error),
+            // A sandbox or a file system that does not know the call: it is only a hint.
+            _ => Ok(()),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

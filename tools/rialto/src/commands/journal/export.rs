@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::args::{ExportArgs, Filter};
@@ -60,6 +61,17 @@ struct Row {
     event_index: Option<u64>,
     /// Header and body by name.
     fields: Map<String, Value>,
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        let time_ns = self.fields["timestamp_ns"].as_u64().unwrap_or(0);
+        object.serialize_entry("time", &describe::timestamp(time_ns))?;
+        object.serialize_entry("event_index", &self.event_index)?;
+        self.fields.iter().try_for_each(|(name, value)| object.serialize_entry(name, value))?;
+        object.end()
+    }
 }
 
 /// First record kind that is an event's.
@@ -137,12 +149,7 @@ fn json_lines(args: &ExportArgs) -> Result<Written, Failure> {
     let last = replay::last_sequence(&args.dir)?.min(args.filter.to);
     whole_file(&args.file, |mut out| {
         let written = each(args, (last, u64::MAX), "writing", &mut |row| {
-            let mut object = Map::new();
-            let time = row.fields["timestamp_ns"].as_u64().unwrap_or(0);
-            object.insert("time".to_owned(), json!(describe::timestamp(time)));
-            object.insert("event_index".to_owned(), json!(row.event_index));
-            object.extend(row.fields);
-            serde_json::to_writer(&mut out, &object).map_err(|error| failed(&args.file, error))?;
+            serde_json::to_writer(&mut out, &row).map_err(|error| failed(&args.file, error))?;
             out.write_all(b"\n").map_err(|error| failed(&args.file, error))
         })?;
         out.flush().map_err(|error| failed(&args.file, error))?;
