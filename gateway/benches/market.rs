@@ -10,7 +10,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::access::PasswordHash;
-use gateway::fix::{MessageWriter, Version, format_utc_millis};
+use gateway::fix::{MessageWriter, Version};
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, MarketSettings, UserConfig};
 use machine::{Context, EventBuffer};
 use pair::push_pair;
@@ -95,13 +95,12 @@ impl Bench {
 
     fn subscribe(&mut self, at: usize, by_order: bool) {
         let link = self.gateway.connect([127, 0, 0, 1].into(), NOW_NS).expect("room");
-        let time = format_utc_millis(NOW_NS);
         let mut send = |kind: &[u8], number: u64, fields: &[(u32, &str)]| {
             let mut buffer = Vec::new();
             let mut writer = MessageWriter::begin(&mut buffer, Version::Fix44, kind);
             writer.integer(34, number);
             writer.bytes(49, format!("USER{at}").as_bytes());
-            writer.bytes(52, &time);
+            writer.time(52, NOW_NS);
             writer.bytes(56, b"RIALTO");
             fields.iter().for_each(|(tag, value)| writer.bytes(*tag, value.as_bytes()));
             writer.finish();

@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use gateway::access::PasswordHash;
-use gateway::fix::{MessageWriter, Version, format_utc_millis};
+use gateway::fix::{MessageWriter, Version};
 use gateway::{CommandPort, Gateway, GatewayConfig, LinkId, MemoryEvents, UserConfig};
 use machine::{Context, EventBuffer, Source};
 use pair::push_pair;
@@ -64,15 +64,14 @@ struct Client {
 
 impl Client {
     fn write(&mut self, bytes: &mut Vec<u8>, kind: &[u8], now_ns: u64, fields: &[(u32, &[u8])]) {
-        let now = format_utc_millis(now_ns);
         let mut writer = MessageWriter::begin(bytes, Version::Fix44, kind);
         writer.integer(34, self.next_out);
         writer.bytes(49, self.name.as_bytes());
-        writer.bytes(52, &now);
+        writer.time(52, now_ns);
         writer.bytes(56, b"RIALTO");
         fields.iter().for_each(|&(tag, value)| writer.bytes(tag, value));
         if kind != b"A" {
-            writer.bytes(60, &now);
+            writer.time(60, now_ns);
         }
         writer.finish();
         self.next_out += 1;

@@ -4,11 +4,16 @@ mod support;
 
 use gateway::access::{Permissions, ThrottleLimits};
 use gateway::dictionary::{Checker, Switches};
-use gateway::fix::{FieldIndex, Version};
+use gateway::fix::{FieldIndex, Precision, Version};
 use support::{Client, Received, World, order, user};
 
 /// ALICE and BOB of one firm, CAROL of another, DROP with a copy of the first firm's executions.
 fn world() -> World {
+    world_at(Precision::default())
+}
+
+/// The same where ALICE and DROP are sent times of this precision.
+fn world_at(precision: Precision) -> World {
     World::with_config(|config| {
         for firm in ["F1", "F2"] {
             config.firms.insert(firm.to_owned(), ThrottleLimits::default());
@@ -19,6 +24,8 @@ fn world() -> World {
         for user in config.users.iter_mut().chain([&mut drop]) {
             user.access.firm = Some("F1".to_owned());
         }
+        drop.session.precision = precision;
+        config.users[0].session.precision = precision;
         config.users.extend([drop, carol]);
     })
 }
@@ -232,4 +239,47 @@ fn a_long_replay_comes_in_parts_and_can_be_cancelled() {
     }
     assert!(some.iter().filter(|it| it.get(35) == "8").count() < 1200, "cancelled");
     assert!(some.iter().all(|it| it.get(35) != "BY"));
+}
+
+/// TransactTime (60) had milliseconds whatever the session wanted, also in FIX.4.0 and 4.1, whose times have none.
+#[test]
+fn times_are_as_exact_as_a_session_wants_in_reports_copies_and_what_is_made_again() {
+    use Precision::{Micros, Millis, Nanos, Seconds};
+    for (precision, length) in [(Seconds, 17), (Millis, 21), (Micros, 24), (Nanos, 27)] {
+        let mut world = world_at(precision);
+        world.now_ns += 123_456_789;
+        let exact = |messages: &[Received], length: usize| {
+            assert!(!messages.is_empty());
+            for message in messages {
+                assert_eq!([52, 60].map(|tag| message.get(tag).len()), [length; 2], "{message:?}");
+            }
+        };
+        let mut copied = log_on(&mut world, Version::Fix44, "DROP", 1);
+        let (bobs, alices): (Vec<_>, Vec<_>) =
+            trade(&mut world, 0).into_iter().partition(|it| it.get(56) == "BOB");
+        exact(&bobs, 21);
+        exact(&alices, length);
+        let copies = world.take(&mut copied);
+        exact(&copies, length);
+        let mut replayed = world.send(&mut copied, "BW", "1346=q1|1347=0|1351=1|1355=F1|1182=1|1183=0");
+        replayed.retain(|it| it.get(35) == "8");
+        assert_eq!(replayed.len(), copies.len());
+        exact(&replayed, length);
+        world.kill_and_restart(true);
+        for (name, first) in [("ALICE", &alices), ("DROP", &copies)] {
+            let mut client = log_on(&mut world, Version::Fix44, name, 50);
+            let mut again = world.send(&mut client, "2", "7=1|16=0");
+            again.retain(|it| it.get(35) == "8" && it.get(1352).is_empty());
+            let times = |all: &[Received], sent: u32| {
+                all.iter().map(|it| [it.get(sent), it.get(60)].map(str::to_owned)).collect::<Vec<_>>()
+            };
+            assert_eq!(times(&again, 122), times(first, 52), "{name}");
+        }
+        assert_eq!(world.gateway.store().messages_made_differently(), 0);
+    }
+    let mut world = world_at(Nanos);
+    let mut alice = log_on(&mut world, Version::Fix40, "ALICE", 1);
+    let report = world.send(&mut alice, "D", "11=a|54=1|38=1|44=100|40=2|55=BTC/USD|21=1|59=0");
+    assert_eq!(report[0].get(35), "8", "{report:?}");
+    assert_eq!([52, 60].map(|tag| report[0].get(tag).len()), [17, 17], "{report:?}");
 }

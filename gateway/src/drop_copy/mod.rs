@@ -7,7 +7,7 @@
 //! (1352=Y).
 
 use crate::config::GatewayConfig;
-use crate::fix::{MessageWriter, Version};
+use crate::fix::{MessageWriter, Precision, Version};
 use crate::orders::{Orders, Report, StatusAnswer, write_cancel_reject, write_execution, write_mass_cancel};
 use protocol::AccountId;
 
@@ -47,6 +47,8 @@ struct Owner {
     comp_id: String,
     firm: Option<String>,
     account: AccountId,
+    /// Of the times that it is sent.
+    precision: Precision,
 }
 
 /// Whose the sessions of a gateway are.
@@ -69,6 +71,7 @@ impl Owners {
             comp_id: user.sender_comp_id.clone(),
             firm: user.access.firm.clone(),
             account: user.account,
+            precision: user.session.precision,
         });
         Self(owners.collect())
     }
@@ -76,6 +79,11 @@ impl Owners {
     /// The firm of a session; empty if it has none.
     pub(crate) fn firm(&self, session: usize) -> &str {
         self.0[session].firm.as_deref().unwrap_or_default()
+    }
+
+    /// Digits of a second in the times that a session is sent.
+    pub(crate) fn precision(&self, session: usize) -> Precision {
+        self.0[session].precision
     }
 
     /// What a copy of this report says, whose event has this sequence.

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Version, power_of_ten};
+use super::{Precision, Version, format_utc, power_of_ten};
 
 /// The field delimiter, ASCII 1.
 pub const SOH: u8 = 1;
@@ -27,6 +27,8 @@ pub struct MessageWriter<'a> {
     /// Where the next field goes.
     at: usize,
     version: Version,
+    /// Of its times.
+    precision: Precision,
 }
 
 impl<'a> MessageWriter<'a> {
@@ -34,12 +36,20 @@ impl<'a> MessageWriter<'a> {
     pub fn begin(buffer: &'a mut Vec<u8>, version: Version, message_type: &[u8]) -> Self {
         let start = buffer.len();
         buffer.resize(start + ROOM, 0);
-        let mut writer = Self { buffer, start, body_start: 0, at: start, version };
+        let precision = Precision::default().in_version(version);
+        let mut writer = Self { buffer, start, body_start: 0, at: start, version, precision };
         writer.bytes(8, version.begin_string());
         writer.bytes(9, b"000");
         writer.body_start = writer.at;
         writer.bytes(35, message_type);
         writer
+    }
+
+    /// Writes times with so many digits of a second, where the version has them. Without this it is the default precision.
+    #[must_use]
+    pub fn at_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision.in_version(self.version);
+        self
     }
 
     /// The version that is written.
@@ -77,6 +87,12 @@ impl<'a> MessageWriter<'a> {
             text[length] = b'-';
             length + 1 + put_digits(&mut text[length + 1..], second)
         });
+    }
+
+    /// Appends a field with a time: nanoseconds since the Unix epoch.
+    #[inline]
+    pub fn time(&mut self, tag: u32, time_ns: u64) {
+        self.bytes(tag, &format_utc(time_ns, self.precision));
     }
 
     /// Appends a field with one character.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::Version;
 use super::encode::two_digits;
 
 const NS_PER_SECOND: u64 = 1_000_000_000;
@@ -22,6 +23,12 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// What a message of this version can have of it.
+    #[must_use]
+    pub fn in_version(self, version: Version) -> Self {
+        if version < Version::Fix42 { Self::Seconds } else { self }
+    }
+
     /// Length of a timestamp.
     const fn length(self) -> usize {
         match self {
@@ -121,7 +128,7 @@ fn parse_second(text: &[u8; SECOND]) -> Option<u64> {
     Some(days * SECONDS_PER_DAY + seconds_of(time)?)
 }
 
-/// Formats `now_ns` with milliseconds.
+/// Formats `now_ns` with milliseconds, as most clients expect.
 #[must_use]
 pub fn format_utc_millis(now_ns: u64) -> UtcText {
     format_utc(now_ns, Precision::Millis)
@@ -250,7 +257,7 @@ mod tests {
     fn known_instants() {
         let text =
             |precision| String::from_utf8(format_utc(951_827_696_789_999_999, precision).to_vec()).unwrap();
-        assert_eq!(&*format_utc_millis(0), b"19700101-00:00:00.000");
+        assert_eq!(&*format_utc(0, Precision::Millis), b"19700101-00:00:00.000");
         assert_eq!(text(Precision::Seconds), "20000229-12:34:56");
         assert_eq!(text(Precision::Millis), "20000229-12:34:56.789");
         assert_eq!(text(Precision::Micros), "20000229-12:34:56.789999");
@@ -324,7 +331,7 @@ mod tests {
         #[test]
         fn parse_undoes_format(millis in 0u64..18_000_000_000_000) {
             let ns = millis * 1_000_000;
-            prop_assert_eq!(parse_utc_timestamp(&format_utc_millis(ns)), Some(ns));
+            prop_assert_eq!(parse_utc_timestamp(&format_utc(ns, Precision::Millis)), Some(ns));
         }
     }
 }

@@ -253,8 +253,8 @@ impl Gateway {
         let receivers = &self.drop_copies.receivers;
         let sessions = receivers.iter().map(|receivers| receivers.contains(&client)).collect();
         let last = open.last;
-        let version = self.clients[client].session.version();
-        open.ticket = self.store.replay_reports(|ticket| Replay { ticket, version, sessions, after, last });
+        let speech = self.clients[client].session.speech();
+        open.ticket = self.store.replay_reports(|ticket| Replay { ticket, speech, sessions, after, last });
     }
 
     /// ApplicationMessageReport (35=BY): all copies have been sent.

@@ -25,7 +25,7 @@ mod worker;
 
 use std::fmt;
 
-use crate::fix::Version;
+use crate::fix::{Precision, Version};
 use crate::orders::Asked;
 use crate::store::Sent;
 
@@ -89,8 +89,8 @@ pub(crate) struct Resent {
 /// Reports of some sessions that are wanted from the past.
 pub(crate) struct Replay {
     pub(crate) ticket: u64,
-    /// What the session that gets them speaks.
-    pub(crate) version: Version,
+    /// What the session that gets them speaks, and how exact its times are.
+    pub(crate) speech: (Version, Precision),
     /// By index: whose.
     pub(crate) sessions: Vec<bool>,
     /// After this place.

@@ -189,7 +189,7 @@ fn a_replay_gives_each_execution_after_its_place_once() {
             let sessions = vec![true, false];
             worker.submit(Work::Replay(Replay {
                 ticket: parts,
-                version: Version::Fix44,
+                speech: (Version::Fix44, Precision::Millis),
                 sessions,
                 after: place,
                 last,

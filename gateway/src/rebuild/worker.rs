@@ -8,7 +8,7 @@ use super::{
     Work,
 };
 use crate::drop_copy::{Copied, Owners, message_type, write_report};
-use crate::fix::{MessageWriter, Version};
+use crate::fix::{MessageWriter, Precision, Version};
 use crate::orders::{Asked, Orders, Report, Reports};
 
 /// A place in the order of events: sequence, and place among the command's events.
@@ -429,6 +429,7 @@ impl OpenResend {
     /// Takes what is wanted of an event's reports, made with and without what was asked; what is wanted of earlier events
     /// has not come.
     fn take(&mut self, place: Place, reports: (&Reports, &Reports), orders: &Orders, owners: &Owners) {
+        let speech = |version| (version, owners.precision(self.session));
         while let Some(wanted) = self.wanted.pop_front_if(|it| it.sent.origin.place() <= place) {
             let Origin { part, copy, replayed, .. } = wanted.sent.origin;
             let here = wanted.sent.origin.place() == place;
@@ -437,7 +438,7 @@ impl OpenResend {
             let report = report.filter(|report| copy || report.session() == self.session);
             let body = report.map(|report| {
                 let copied = copy.then(|| owners.copied(report, wanted.sent.origin.sequence, replayed));
-                (message_type(report), body_of(wanted.sent.version, orders, report, copied.as_ref()))
+                (message_type(report), body_of(speech(wanted.sent.version), orders, report, copied.as_ref()))
             });
             self.made.push(Resent { number: wanted.number, sent: wanted.sent, body });
         }
@@ -470,7 +471,7 @@ impl OpenReplay {
                 let part = part as u8;
                 let origin = Origin { sequence, index, part, copy: true, replayed: true };
                 let copied = owners.copied(report, sequence, true);
-                let body = body_of(self.replay.version, orders, report, Some(&copied));
+                let body = body_of(self.replay.speech, orders, report, Some(&copied));
                 self.copies.push(ReplayedCopy { origin, message_type: message_type(report), body });
             }
         }
@@ -486,10 +487,15 @@ impl OpenReplay {
     }
 }
 
-/// A report as it stands behind the header, in this version.
-fn body_of(version: Version, orders: &Orders, report: &Report, copied: Option<&Copied<'_>>) -> Vec<u8> {
+/// A report as it stands behind the header, in this version and with times of this precision.
+fn body_of(
+    (version, precision): (Version, Precision),
+    orders: &Orders,
+    report: &Report,
+    copied: Option<&Copied<'_>>,
+) -> Vec<u8> {
     let mut buffer = Vec::with_capacity(512);
-    let mut writer = MessageWriter::begin(&mut buffer, version, message_type(report));
+    let mut writer = MessageWriter::begin(&mut buffer, version, message_type(report)).at_precision(precision);
     let start = writer.place();
     write_report(&mut writer, orders, report, copied);
     writer.since(start).to_vec()

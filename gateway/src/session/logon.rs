@@ -1,7 +1,7 @@
 //! The Logon of a client whose identity is known.
 
 use super::resend::Range;
-use super::{Phase, Session, Verdict, precision_of};
+use super::{Phase, Session, Verdict};
 use crate::dictionary::{RememberingChecker, TagRef};
 use crate::fix::{Message, Version, parse_utc_timestamp, tags};
 use crate::store::Store;
@@ -97,7 +97,7 @@ impl Session {
             store.version_is(self.index, version);
         }
         self.identity.version = version;
-        self.identity.precision = precision_of(version, self.settings.precision);
+        self.identity.precision = self.settings.precision.in_version(version);
         self.checker = RememberingChecker::new(version, self.settings.switches);
         self.note_processed();
         Ok(())

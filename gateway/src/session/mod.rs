@@ -168,7 +168,7 @@ impl Session {
                 ours: our_comp_id.as_bytes().to_vec(),
                 theirs: their_comp_id.as_bytes().to_vec(),
                 version,
-                precision: precision_of(version, settings.precision),
+                precision: settings.precision.in_version(version),
                 last_processed: None,
             },
             settings: settings.clone(),
@@ -216,6 +216,11 @@ impl Session {
     #[must_use]
     pub fn version(&self) -> Version {
         self.identity.version
+    }
+
+    /// What it speaks, and how exact the times are that it sends.
+    pub(crate) fn speech(&self) -> (Version, Precision) {
+        (self.identity.version, self.identity.precision)
     }
 
     /// How often both sequences have started anew in this process.
@@ -356,8 +361,4 @@ impl Session {
         }
         Ok(Verdict::Handled)
     }
-}
-
-fn precision_of(version: Version, wanted: Precision) -> Precision {
-    if version < Version::Fix42 { Precision::Seconds } else { wanted }
 }

@@ -2,7 +2,7 @@
 
 use super::{Identity, Phase, Session};
 use crate::dictionary::{Problem, SessionRejectReason, TagRef};
-use crate::fix::{Message, MessageWriter, Version, format_utc, tags};
+use crate::fix::{Message, MessageWriter, Version, tags};
 use crate::orders::Asked;
 use crate::rebuild::Origin;
 use crate::store::{Sent, Store};
@@ -20,7 +20,7 @@ const ROUTES: [(u32, u32); 6] = [
 
 impl Identity {
     pub(super) fn begin<'w>(&self, wire: &'w mut Vec<u8>, message_type: &[u8]) -> MessageWriter<'w> {
-        MessageWriter::begin(wire, self.version, message_type)
+        MessageWriter::begin(wire, self.version, message_type).at_precision(self.precision)
     }
 
     /// Writes the header's fields after MsgType.
@@ -41,7 +41,7 @@ impl Identity {
             writer.bytes(tags::POSS_DUP_FLAG, b"Y");
         }
         writer.bytes(tags::SENDER_COMP_ID, &self.ours);
-        writer.bytes(tags::SENDING_TIME, &format_utc(now_ns, self.precision));
+        writer.time(tags::SENDING_TIME, now_ns);
         writer.bytes(tags::TARGET_COMP_ID, &self.theirs);
         if let Some(original_time) = original_time {
             writer.bytes(tags::ORIG_SENDING_TIME, original_time);
@@ -161,7 +161,8 @@ impl Session {
         let begin_string = logon.get(tags::BEGIN_STRING).unwrap_or_default();
         let spoken = Version::spoken(begin_string, logon.get(tags::DEFAULT_APPL_VER_ID));
         let version = spoken.unwrap_or(self.identity.version);
-        let mut writer = MessageWriter::begin(&mut self.wire, version, b"5");
+        let mut writer =
+            MessageWriter::begin(&mut self.wire, version, b"5").at_precision(self.settings.precision);
         self.identity.write_header(&mut writer, sequence, now_ns);
         writer.bytes(tags::TEXT, text.as_bytes());
         writer.finish();

@@ -3,7 +3,7 @@
 
 use protocol::{AccountId, QuantityLots};
 
-use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
+use crate::fix::{Message, MessageWriter, Version, tags};
 use crate::orders::{Asset, Balance, Catalog, Instrument, Number};
 
 /// What stands in every answer to one request.
@@ -92,7 +92,7 @@ pub(crate) fn write_account_summary(
     catalog: &Catalog,
     balances: &[Balance],
 ) {
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(answer.now_ns));
+    writer.time(tags::TRANSACT_TIME, answer.now_ns);
     writer.integer(tags::NO_PARTY_IDS, 1);
     writer.integer(tags::PARTY_ID, u64::from(answer.account.0));
     writer.bytes(tags::PARTY_ID_SOURCE, b"D");

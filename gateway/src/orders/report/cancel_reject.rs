@@ -4,7 +4,7 @@ use protocol::{ClientOrderId, OrderId};
 
 use super::words::{cancel_reject_code, fitted_cancel_reject};
 use super::{CancelReject, reject_text, write_order_id, write_text};
-use crate::fix::{MessageWriter, Version, format_utc_millis, tags};
+use crate::fix::{MessageWriter, Version, tags};
 use crate::orders::{Order, status};
 
 /// Writes the body of an OrderCancelReject that the engine caused.
@@ -35,7 +35,7 @@ fn write_cancel_reject_rest(
     }
     writer.bytes(tags::TEXT, text.as_bytes());
     if version >= Version::Fix42 {
-        writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+        writer.time(tags::TRANSACT_TIME, now_ns);
     }
     if let Some(code) = fitted_cancel_reject(version, code) {
         writer.integer(tags::CXL_REJ_REASON, code);

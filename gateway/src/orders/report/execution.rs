@@ -5,7 +5,7 @@ use protocol::ClientOrderId;
 use super::terms::write_style;
 use super::words::{fitted_order_reject, order_reject_code};
 use super::{ExecutionReport, Restated, reject_text, write_order_id, write_text};
-use crate::fix::{MessageWriter, Version, format_utc_millis, tags};
+use crate::fix::{MessageWriter, Version, tags};
 use crate::orders::{Catalog, Instrument, Number, Orders};
 
 /// What an ExecutionReport has besides when it answers a status request.
@@ -126,7 +126,7 @@ pub(crate) fn write_execution(
     if !text.is_empty() {
         writer.bytes(tags::TEXT, text.as_bytes());
     }
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.stamp.timestamp_ns));
+    writer.time(tags::TRANSACT_TIME, report.stamp.timestamp_ns);
     if let Some(reason) = report.reject {
         writer.integer(tags::ORD_REJ_REASON, fitted_order_reject(version, order_reject_code(reason)));
     }
@@ -245,7 +245,7 @@ fn write_without_instrument(writer: &mut MessageWriter<'_>, report: &ExecutionRe
         tags::TEXT,
         report.reject.map_or("no decimal form of this instrument", reject_text).as_bytes(),
     );
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(report.stamp.timestamp_ns));
+    writer.time(tags::TRANSACT_TIME, report.stamp.timestamp_ns);
     if let Some(reason) = report.reject {
         let code = fitted_order_reject(writer.version(), order_reject_code(reason));
         writer.integer(tags::ORD_REJ_REASON, code);

@@ -2,7 +2,7 @@
 
 use protocol::{ClientOrderId, OrderId};
 
-use crate::fix::{MessageWriter, format_utc_millis, tags};
+use crate::fix::{MessageWriter, tags};
 use crate::orders::{Catalog, Order, OrderList, Orders, status};
 
 /// An order of a list, if it came to be.
@@ -61,7 +61,7 @@ pub(crate) fn write_list_status(
         ListOccasion::Cancelled => b'6',
         ListOccasion::Entered | ListOccasion::Refused(_) | ListOccasion::Cancelling => b'1',
     };
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    writer.time(tags::TRANSACT_TIME, now_ns);
     writer.bytes(tags::LIST_ID, id);
     writer.integer(tags::TOT_NO_ORDERS, orders.len() as u64);
     writer.bytes(tags::NO_RPTS, b"1");

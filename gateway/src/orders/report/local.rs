@@ -4,7 +4,7 @@ use super::execution::{
     write_exec_trans_type, write_exec_type, write_local_exec_id, write_mass_answer, write_no_trade,
 };
 use super::words::fitted_order_reject;
-use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
+use crate::fix::{Message, MessageWriter, Version, tags};
 use crate::orders::Number;
 
 /// An ExecutionReport of the gateway itself about an order that the engine has not seen: rejected, or asked about and
@@ -42,7 +42,7 @@ pub(crate) fn write_local_report(
         writer.bytes(tags::TEXT, text.as_bytes());
     }
     echo(writer, tags::TIME_IN_FORCE);
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    writer.time(tags::TRANSACT_TIME, now_ns);
     if let Some((code, _)) = reject {
         writer.integer(tags::ORD_REJ_REASON, fitted_order_reject(writer.version(), code));
     }
@@ -66,7 +66,7 @@ pub(crate) fn write_no_orders(
     writer.bytes(tags::SIDE, message.get(tags::SIDE).unwrap_or(b"7"));
     writer.bytes(tags::SYMBOL, message.get(tags::SYMBOL).unwrap_or(b"[N/A]"));
     writer.bytes(tags::TEXT, text.as_bytes());
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    writer.time(tags::TRANSACT_TIME, now_ns);
     write_exec_type(writer, b'I', b'8', Number::ZERO);
     write_mass_answer(writer, message.get(tags::MASS_STATUS_REQ_ID).unwrap_or_default(), 0, true);
 }

@@ -3,7 +3,7 @@
 use protocol::RejectReason;
 
 use super::{MassCancelReport, reject_text, write_text};
-use crate::fix::{Message, MessageWriter, Version, format_utc_millis, tags};
+use crate::fix::{Message, MessageWriter, Version, tags};
 use crate::orders::{Catalog, Refusal};
 
 /// Writes the body of a report that the engine caused.
@@ -42,7 +42,7 @@ fn write_rest(writer: &mut MessageWriter<'_>, kind: u8, code: Option<u64>, text:
     if !text.is_empty() {
         writer.bytes(tags::TEXT, text.as_bytes());
     }
-    writer.bytes(tags::TRANSACT_TIME, &format_utc_millis(now_ns));
+    writer.time(tags::TRANSACT_TIME, now_ns);
     writer.character(tags::MASS_CANCEL_REQUEST_TYPE, kind);
     writer.character(tags::MASS_CANCEL_RESPONSE, if code.is_some() { b'0' } else { kind });
     let Some(code) = code else { return };

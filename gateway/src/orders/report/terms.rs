@@ -5,7 +5,7 @@ use protocol::{
     OrderTerms, OrderType, PegReference, PostOnly, Side, TimeInForce, TrailUnit, TriggerSource, term_flags,
 };
 
-use crate::fix::{MessageWriter, Precision, Version, format_utc, tags};
+use crate::fix::{MessageWriter, Version, tags};
 use crate::orders::{Instrument, Number, Order, Special};
 
 /// OrdType, Price, TimeInForce, and what the order has beyond these.
@@ -64,8 +64,7 @@ fn write_terms(writer: &mut MessageWriter<'_>, instrument: &Instrument, special:
         instrument.price(terms.trigger_price_ticks).write(writer, tags::STOP_PX);
     }
     if terms.expire_time_ns != 0 {
-        let precision = if version < Version::Fix42 { Precision::Seconds } else { Precision::Millis };
-        writer.bytes(tags::EXPIRE_TIME, &format_utc(terms.expire_time_ns, precision));
+        writer.time(tags::EXPIRE_TIME, terms.expire_time_ns);
     }
     if let Some(instruction) = instruction(terms, side).filter(|&it| it != b'a' || version >= Version::Fix44)
     {
