@@ -12,7 +12,7 @@ use crate::output::{Failure, progress_bar};
 /// How long the last answers may take.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Messages sent before answers are looked for again.
-const BURST: u64 = 64;
+const BURST: u64 = 512;
 /// While a session has so much output that its socket does not take, nothing more is sent: what is due stays due, and its latency
 /// counts from then. Otherwise an exchange that is slower than the rate would fill this process's memory, and get messages
 /// whose SendingTime is long past.
