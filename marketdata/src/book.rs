@@ -114,6 +114,14 @@ impl OrderTable {
         self.nodes.get_mut(slot as usize)?.as_mut()
     }
 
+    /// Asks for the memory of an order that an event will soon speak of.
+    #[inline]
+    pub(crate) fn prefetch(&self, order_id: OrderId) {
+        if let Some(node) = self.nodes.get(order_id.slot() as usize) {
+            machine::prefetch(node);
+        }
+    }
+
     pub(crate) fn get(&self, order_id: OrderId) -> Option<&RestingOrder> {
         self.node(order_id.slot()).map(|node| &node.order).filter(|order| order.order_id == order_id)
     }

@@ -101,6 +101,12 @@ impl DepthBook {
         self.table.get(order_id)
     }
 
+    /// An event will soon speak of this order: asks for its memory.
+    #[inline]
+    pub fn expect_order(&self, order_id: OrderId) {
+        self.table.prefetch(order_id);
+    }
+
     /// Shown orders of one side (L3): best price first, oldest first within a price.
     pub fn orders(&self, instrument: InstrumentId, side: Side) -> impl Iterator<Item = &RestingOrder> {
         self.book(instrument).into_iter().flat_map(move |book| book.orders(&self.table, side))

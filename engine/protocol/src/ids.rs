@@ -1,6 +1,8 @@
 //! Ids and units. Plain integers in records; these names say what they count.
 
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A price as a number of ticks; 1 to [`crate::MAX_PRICE_TICKS`]. 0 where an order has no limit price.
@@ -122,8 +124,36 @@ impl fmt::Display for OrderId {
 /// 36 bytes hold a UUID in its usual text form. All zero means none: such an order is not indexed and its id not
 /// checked for repeats. Bytes after the first zero byte must be zero.
 #[repr(transparent)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ClientOrderId(pub [u8; 36]);
+
+/// By words: for 36 bytes the compiler would call a function of the C library, for every comparison on the way of an order.
+impl PartialEq for ClientOrderId {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.words().into_iter().zip(other.words());
+        let differing = pairs.fold(0, |bits, (one, two)| bits | (one ^ two));
+        differing | u64::from(self.rest() ^ other.rest()) == 0
+    }
+}
+
+impl Hash for ClientOrderId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl PartialOrd for ClientOrderId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ClientOrderId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
 
 impl ClientOrderId {
     /// No client order id.
@@ -142,6 +172,18 @@ impl ClientOrderId {
         Some(Self(bytes))
     }
 
+    #[inline]
+    fn words(&self) -> [u64; 4] {
+        let (words, _) = self.0.as_chunks::<8>();
+        core::array::from_fn(|at| u64::from_ne_bytes(words[at]))
+    }
+
+    /// What is behind the words.
+    #[inline]
+    fn rest(&self) -> u32 {
+        u32::from_ne_bytes([self.0[32], self.0[33], self.0[34], self.0[35]])
+    }
+
     /// The text, without padding.
     #[must_use]
     pub fn as_bytes_trimmed(&self) -> &[u8] {
@@ -153,7 +195,7 @@ impl ClientOrderId {
     #[inline]
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.0 == [0; 36]
+        *self == Self::NONE
     }
 
     /// Whether nothing follows the first zero byte.
@@ -230,6 +272,24 @@ mod tests {
         assert_eq!((id.sequence(), id.slot()), (crate::MAX_SEQUENCE, (1 << 24) - 1));
         assert_eq!(id.0, u64::MAX >> 1);
         assert_eq!(OrderId::new(7, 3).0, 7 << 24 | 3);
+    }
+
+    #[test]
+    fn client_order_ids_differ_in_any_bit_of_any_byte() {
+        let id = ClientOrderId(core::array::from_fn(|at| at as u8 + 1));
+        assert!(id == ClientOrderId(id.0) && !id.is_none());
+        for at in 0..ClientOrderId::MAX_LENGTH {
+            for bit in 0..8 {
+                let (mut other, mut single) = (id, ClientOrderId::NONE);
+                other.0[at] ^= 1 << bit;
+                single.0[at] = 1 << bit;
+                assert!(other != id && !single.is_none(), "byte {at}, bit {bit}");
+            }
+        }
+        // What pairs cancel each other out in a sum differ all the same.
+        let mut swapped = id;
+        swapped.0.swap(0, 8);
+        assert!(swapped != id && ClientOrderId::NONE.is_none());
     }
 
     #[test]

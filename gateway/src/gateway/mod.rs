@@ -27,11 +27,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use machine::{Record, Source};
+use protocol::ClientOrderId;
 
 use crate::access::{Attempt, Attempts, ChangedPasswords, FirmThrottles, LogonGuard, PasswordHash, Verifier};
 use crate::config::{ConfigError, GatewayConfig};
 use crate::drop_copy::{Owners, message_type, write_report};
-use crate::fix::{FieldIndex, Frame, Message, find_frame};
+use crate::fix::{FieldIndex, Frame, Message, find_frame, tags};
 use crate::market::Market;
 use crate::orders::{Asked, Orders, Report, Reports};
 use crate::rebuild::Origin;
@@ -606,6 +607,10 @@ impl Gateway {
             self.on_first_message(link, message, now_ns);
             return Ok(Flow::Next);
         };
+        // Its line of the index is far away by now; it comes while the message is checked.
+        if let Some(original) = message.get(tags::ORIG_CL_ORD_ID).and_then(ClientOrderId::from_text) {
+            self.orders.expect_client_id(client as u16, original);
+        }
         let resets = self.clients[client].session.resets();
         let verdict = self.clients[client].session.on_message(message, again, now_ns, &mut self.store)?;
         if self.clients[client].session.resets() != resets {

@@ -76,6 +76,9 @@ impl Gateway {
                 return true;
             }
         };
+        if let Some(market) = &self.market {
+            market.expect_order(order.order_id);
+        }
         match fit_to_order(request, &order, self.orders.special(&order)) {
             Ok(request) => self.send(client, request, true, port),
             Err(refusal) => {

@@ -18,7 +18,7 @@ use std::collections::{HashMap, VecDeque};
 
 use machine::{Body as _, Projection as _, Record};
 use marketdata::{DepthBook, LevelStep};
-use protocol::{InstrumentCreated, InstrumentId, Limits, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS};
+use protocol::{InstrumentCreated, InstrumentId, Limits, MAX_PRICE_TICKS, MAX_QUANTITY_LOTS, OrderId};
 
 use crate::fix::{Message, MessageWriter, Version, tags};
 use board::Board;
@@ -115,6 +115,12 @@ struct Scratch {
 }
 
 impl Market {
+    /// An event will soon speak of this order.
+    #[inline]
+    pub(crate) fn expect_order(&self, order_id: OrderId) {
+        self.depth.expect_order(order_id);
+    }
+
     pub(crate) fn new(settings: MarketSettings) -> Self {
         let depth = DepthBook::new(&settings.limits, settings.tape_length);
         Self {

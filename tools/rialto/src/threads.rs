@@ -15,6 +15,10 @@ const EDGES: [&str; 5] = ["gateway", "market_data", "binary", "operator", "house
 /// The edges that nobody waits for look only now and then, and leave the processors to those that somebody does.
 const PATIENT: [&str; 2] = ["operator", "house"];
 
+/// How often the events are written where the order's thread spins: a few hundred times a second, so that the rest of the machine is
+/// left alone, and often enough for those who follow them.
+const EVENTS_PARK_NS: u64 = 5_000_000;
+
 /// A thread map to start from; `[threads]` changes it thread by thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,12 +99,15 @@ impl ThreadMap {
                          use balanced here",
                     ));
                 };
-                for agent in ["sequencer", "engine", "journal", "event-journal", "gateway"] {
+                for agent in ["sequencer", "engine", "journal", "gateway"] {
                     self.place(agent, "core")?;
                 }
                 let core = self.threads.iter_mut().find(|it| it.name == "core");
                 let core = core.expect("the pipeline has a thread of this name");
                 (core.core, core.idle) = (Some(last), IdleStrategy::BusySpin);
+                // Nobody's answer waits for the stored events.
+                let events = self.threads.iter_mut().find(|it| it.agents == [AgentName::EventJournal]);
+                events.expect("it has a thread").idle = IdleStrategy::Park { park_ns: EVENTS_PARK_NS };
             }
         }
         Ok(())
@@ -204,7 +211,9 @@ mod tests {
         let spinning: Vec<&ThreadConfig> = low.threads.iter().filter(|it| it.idle.spins()).collect();
         assert_eq!(spinning.len(), 1);
         assert_eq!(low.thread_of("gateway"), spinning[0].name);
-        assert!(!spinning[0].agents.contains(&AgentName::Sync) && spinning[0].agents.len() == 4);
+        assert!(!spinning[0].agents.contains(&AgentName::Sync) && spinning[0].agents.len() == 3);
+        assert_eq!(thread(&low, "journal").agents, [AgentName::EventJournal], "no answer waits for it");
+        assert_eq!(thread(&low, "journal").idle, IdleStrategy::Park { park_ns: EVENTS_PARK_NS });
         let config = PipelineConfig { threads: low.threads.clone(), ..PipelineConfig::default() };
         config.validate(&Cores::list()).unwrap();
     }

@@ -11,10 +11,8 @@ use crate::orders::{Order, status};
 pub(crate) fn write_cancel_reject(writer: &mut MessageWriter<'_>, report: &CancelReject) {
     write_text(writer, tags::CL_ORD_ID, report.client_order_id);
     write_order_id(writer, report.order_id);
-    let original = match report.original_client_order_id {
-        ClientOrderId::NONE => b"NONE".as_slice(),
-        _ => report.original_client_order_id.as_bytes_trimmed(),
-    };
+    let original = &report.original_client_order_id;
+    let original = if original.is_none() { b"NONE".as_slice() } else { original.as_bytes_trimmed() };
     let code = cancel_reject_code(report.reason, report.status);
     let why = (code, reject_text(report.reason), report.timestamp_ns);
     write_cancel_reject_rest(writer, report.status, original, report.replace, why);

@@ -38,6 +38,7 @@ pub struct Link {
     buffer: Box<[u8]>,
     /// The millisecond that `time` is the text of.
     time_ms: u64,
+    /// SendingTime of what is queued: as of when the socket was looked at last, which is every turn of the load.
     time: UtcText,
 }
 
@@ -56,10 +57,11 @@ impl Link {
             received: Vec::new(),
             outgoing: Vec::new(),
             sent: 0,
-            buffer: vec![0; 16 * 1024].into(),
+            buffer: vec![0; 64 * 1024].into(),
             time_ms: 0,
             time: format_utc_millis(0),
         };
+        link.look_at_the_clock();
         link.queue(b"A", |message, _| {
             message.integer(98, 0);
             message.integer(108, HEARTBEAT.as_secs());
@@ -89,12 +91,15 @@ impl Link {
         Ok(link)
     }
 
-    /// Puts one message into the output. `fields` gets the time, too.
-    pub fn queue(&mut self, message_type: &[u8], fields: impl FnOnce(&mut MessageWriter<'_>, &[u8])) {
+    fn look_at_the_clock(&mut self) {
         let now_ms = now_ns() / 1_000_000;
         if self.time_ms != now_ms {
             (self.time_ms, self.time) = (now_ms, format_utc_millis(now_ms * 1_000_000));
         }
+    }
+
+    /// Puts one message into the output. `fields` gets the time, too.
+    pub fn queue(&mut self, message_type: &[u8], fields: impl FnOnce(&mut MessageWriter<'_>, &[u8])) {
         let mut message = MessageWriter::begin(&mut self.outgoing, Version::Fix44, message_type);
         message.bytes(49, self.sender.as_bytes());
         message.bytes(56, self.target.as_bytes());
@@ -118,6 +123,7 @@ impl Link {
     /// # Errors
     /// When the connection is gone.
     pub fn receive(&mut self, handler: &mut dyn FnMut(Message<'_>)) -> Result<(), Failure> {
+        self.look_at_the_clock();
         loop {
             match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Err(Failure::check(format!("the server closed session {}", self.sender))),

@@ -157,6 +157,7 @@ impl<'a, S: Session> Run<'a, S> {
         let Self { sessions, open, plan, started, measured, .. } = self;
         for session in &mut **sessions {
             session.flush()?;
+            let mut arrived_ns = None;
             session.receive(&mut |answer| {
                 if !open.remove(answer.number) {
                     return;
@@ -168,7 +169,8 @@ impl<'a, S: Session> Run<'a, S> {
                 }
                 // Cancels of what is left are not measured.
                 if answer.number < plan.messages() {
-                    let now_ns = started.elapsed().as_nanos() as u64;
+                    // All that was read at once was there at once.
+                    let now_ns = *arrived_ns.get_or_insert_with(|| started.elapsed().as_nanos() as u64);
                     let latency_ns = now_ns.saturating_sub(plan.due_ns(answer.number));
                     measured.latency.saturating_record(latency_ns.max(1));
                 }
