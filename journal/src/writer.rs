@@ -41,7 +41,6 @@ pub struct StreamWriter {
 }
 
 /// What the disk has been asked to begin with.
-#[derive(Default)]
 pub(crate) struct WriteBack {
     /// Up to where in the current segment.
     pub to: u64,

@@ -200,10 +200,13 @@ fn what_cannot_be_read_is_never_taken_for_the_end() {
 fn append(folder: &Path, body: &[u8]) -> u64 {
     let commands = folder.join("run/commands");
     let identity = journal::stream_identity(&commands).expect("a journal");
+    append_as(&commands, &identity, body)
+}
+
+fn append_as(commands: &Path, identity: &journal::StreamIdentity, body: &[u8]) -> u64 {
     let options = journal::StreamOptions::default();
     let storage = std::sync::Arc::new(journal::DiskStorage);
-    let (mut writer, _) =
-        journal::StreamWriter::open(&commands, &identity, &options, storage).expect("opened");
+    let (mut writer, _) = journal::StreamWriter::open(commands, identity, &options, storage).expect("opened");
     let sequence = writer.last_sequence() + 1;
     let length = 32 + body.len();
     let mut record = (length as u32).to_le_bytes().to_vec();
@@ -265,6 +268,25 @@ fn diff_finds_the_first_record_where_journals_part() {
     assert_eq!(code(&output), 1);
     assert!(stdout(&output).contains("copy: (has ended)"), "{}", stdout(&output));
     assert!(stderr(&output).contains(&format!("part at sequence {sequence}")), "{}", stderr(&output));
+}
+
+/// The same commands, and two exchanges that do not do the same with them: the comparison used to say "the same" and no more.
+#[test]
+fn diff_says_when_the_exchanges_had_other_limits() {
+    let folder = TempDir::new().expect("a folder");
+    for (name, machine, limits) in [("a", "exchange", 1), ("b", "exchange", 2), ("c", "ledger", 1)] {
+        let identity = journal::StreamIdentity::new(journal::StreamKind::Commands, machine, &[limits; 8]);
+        append_as(&folder.path().join(name).join("commands"), &identity, b"one");
+    }
+    for (one, two, differs) in [("a", "a", None), ("a", "b", Some("limits")), ("a", "c", Some("kinds"))] {
+        let arguments = ["journal", "diff", one, two, "--stream", "commands", "--json"];
+        let output = rialto(folder.path(), &arguments);
+        let report = json(&output);
+        assert_eq!((code(&output), &report["same"]), (0, &true.into()), "{one} {two}");
+        assert_eq!(report["differing_identity"].as_str(), differs, "{one} {two}");
+        let told = stderr(&output).contains(&format!("different {}", differs.unwrap_or_default()));
+        assert_eq!(told, differs.is_some(), "{}", stderr(&output));
+    }
 }
 
 fn copy(from: &Path, to: &Path) {

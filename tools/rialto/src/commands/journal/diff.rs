@@ -30,6 +30,14 @@ struct Parting {
 /// A difference, or a folder that cannot be read.
 pub fn run(args: &DiffArgs) -> Result<(), Failure> {
     let mut compared = 0;
+    let differs = identity_differs(args)?;
+    if let Some(what) = differs {
+        eprintln!(
+            "note: {} and {} were written by exchanges of different {what}: the same commands may do different things to them",
+            args.one.display(),
+            args.two.display()
+        );
+    }
     for (stream, wanted) in [
         (journal::COMMANDS_FOLDER, args.stream != Stream::Events),
         (journal::EVENTS_FOLDER, args.stream != Stream::Commands),
@@ -38,15 +46,29 @@ pub fn run(args: &DiffArgs) -> Result<(), Failure> {
             continue;
         }
         if let Some(parting) = compare(args, stream, &mut compared)? {
-            return report(args, &parting, compared);
+            return report(args, &parting, compared, differs);
         }
     }
     if args.json {
-        line(json!({ "same": true, "records": compared }));
+        line(json!({ "same": true, "records": compared, "differing_identity": differs }));
     } else {
         line(format!("the same: {compared} records"));
     }
     Ok(())
+}
+
+/// What the journals' machines differ in before their first command, if in anything.
+fn identity_differs(args: &DiffArgs) -> Result<Option<&'static str>, Failure> {
+    let streams = [&args.one, &args.two].map(|dir| open(dir, journal::COMMANDS_FOLDER));
+    let [one, two] = streams;
+    let (one, two) = (one?, two?);
+    Ok(if one.identity().machine != two.identity().machine {
+        Some("kinds")
+    } else if one.identity().parameters != two.identity().parameters {
+        Some("limits")
+    } else {
+        None
+    })
 }
 
 fn compare(args: &DiffArgs, stream: &'static str, compared: &mut u64) -> Result<Option<Parting>, Failure> {
@@ -97,13 +119,19 @@ fn open(dir: &Path, stream: &str) -> Result<StreamReader, Failure> {
     StreamReader::open_mapped(&dir.join(stream)).map_err(Failure::system)
 }
 
-fn report(args: &DiffArgs, parting: &Parting, compared: u64) -> Result<(), Failure> {
+fn report(
+    args: &DiffArgs,
+    parting: &Parting,
+    compared: u64,
+    differs: Option<&'static str>,
+) -> Result<(), Failure> {
     let names = [&args.one, &args.two];
     if args.json {
         let side = |index: usize| parting.sides[index].as_ref().map(|(value, _)| value);
         line(json!({
             "same": false,
             "records": compared,
+            "differing_identity": differs,
             "stream": parting.stream,
             "sequence": parting.sequence,
             "index": parting.index,
