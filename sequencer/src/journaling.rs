@@ -120,7 +120,8 @@ impl JournalAgent {
             commands += count;
         }
         self.writer.flush()?;
-        if self.how.syncs_beside && self.how.durability == Durability::Disk {
+        // Not in a cycle without commands: what is behind was left to a sync that runs by now.
+        if commands > 0 && self.how.syncs_beside && self.how.durability == Durability::Disk {
             self.writer.begin_write_back()?;
         }
         Ok(commands)
@@ -142,6 +143,7 @@ impl Agent for JournalAgent {
             Err(error) if error.follows() && self.syncer.has_met_failure() => return Ok(0),
             result => result?,
         };
+        // Not in a cycle without commands: what is behind was left to a sync that runs by now.
         if commands > 0 {
             match self.how.durability {
                 Durability::Memory => {}
