@@ -1,6 +1,5 @@
 //! Ids and units. Plain integers in records; these names say what they count.
 
-use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -124,7 +123,7 @@ impl fmt::Display for OrderId {
 /// 36 bytes hold a UUID in its usual text form. All zero means none: such an order is not indexed and its id not
 /// checked for repeats. Bytes after the first zero byte must be zero.
 #[repr(transparent)]
-#[derive(Clone, Copy, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ClientOrderId(pub [u8; 36]);
 
 /// By words: for 36 bytes the compiler would call a function of the C library, for every comparison on the way of an order.
@@ -140,18 +139,6 @@ impl PartialEq for ClientOrderId {
 impl Hash for ClientOrderId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
-    }
-}
-
-impl PartialOrd for ClientOrderId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ClientOrderId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.cmp(&other.0)
     }
 }
 

@@ -70,30 +70,21 @@ fn after_a_failed_sync_nobody_syncs_or_writes_again() {
 }
 
 #[test]
-fn after_a_failed_write_nothing_is_synced() {
-    let storage = SimulatedStorage::new();
-    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
-    let syncer = writer.syncer();
-    writer.write_batch(&batch(1..=5), 0).unwrap();
-    storage.fail_after(0, Fault::WriteError);
-    assert!(writer.write_batch(&batch(6..=9), 0).is_err());
-    let operations = storage.operations();
-    assert!(matches!(syncer.sync(), Err(JournalError::Stopped { .. })));
-    assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
-}
-
-#[test]
-fn a_disk_that_fails_a_write_back_stops_the_writer() {
-    let storage = SimulatedStorage::new();
-    let (mut writer, _) = open_commands(&storage, &small()).unwrap();
-    let syncer = writer.syncer();
-    writer.write_batch(&batch(1..=5), 0).unwrap();
-    storage.fail_after(0, Fault::WriteError);
-    assert!(matches!(writer.begin_write_back(), Err(JournalError::Io { .. })));
-    let operations = storage.operations();
-    assert!(matches!(writer.begin_write_back(), Err(JournalError::Stopped { .. })));
-    assert!(matches!(syncer.sync(), Err(JournalError::Stopped { .. })));
-    assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
+fn after_a_failed_write_or_write_back_nothing_is_synced() {
+    type Step = fn(&mut StreamWriter) -> Result<(), JournalError>;
+    let steps: [Step; 2] = [|writer| writer.write_batch(&batch(6..=9), 0), StreamWriter::begin_write_back];
+    for step in steps {
+        let storage = SimulatedStorage::new();
+        let (mut writer, _) = open_commands(&storage, &small()).unwrap();
+        let syncer = writer.syncer();
+        writer.write_batch(&batch(1..=5), 0).unwrap();
+        storage.fail_after(0, Fault::WriteError);
+        assert!(matches!(step(&mut writer), Err(JournalError::Io { .. })));
+        let operations = storage.operations();
+        assert!(matches!(step(&mut writer), Err(JournalError::Stopped { .. })));
+        assert!(matches!(syncer.sync(), Err(JournalError::Stopped { .. })));
+        assert_eq!((storage.operations(), syncer.durable_sequence()), (operations, 0));
+    }
 }
 
 /// A thread that syncs used to begin with the first frame of a long batch: the disk got a batch of 1 MiB in pieces of 64 and

@@ -59,12 +59,12 @@ pub fn run(args: &DiffArgs) -> Result<(), Failure> {
 
 /// What the journals' machines differ in before their first command, if in anything.
 fn identity_differs(args: &DiffArgs) -> Result<Option<&'static str>, Failure> {
-    let streams = [&args.one, &args.two].map(|dir| open(dir, journal::COMMANDS_FOLDER));
-    let [one, two] = streams;
-    let (one, two) = (one?, two?);
-    Ok(if one.identity().machine != two.identity().machine {
+    let identity =
+        |dir: &Path| journal::stream_identity(&dir.join(journal::COMMANDS_FOLDER)).map_err(Failure::system);
+    let (one, two) = (identity(&args.one)?, identity(&args.two)?);
+    Ok(if one.machine != two.machine {
         Some("kinds")
-    } else if one.identity().parameters != two.identity().parameters {
+    } else if one.parameters != two.parameters {
         Some("limits")
     } else {
         None
